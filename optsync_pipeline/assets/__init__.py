@@ -1,0 +1,1 @@
+"""The Dagster assets: the tables of the market, one key a table."""

@@ -1,0 +1,1 @@
+"""Option arithmetic on arrays: no I/O, no clock, no pandas."""
