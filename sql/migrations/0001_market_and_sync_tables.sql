@@ -1,0 +1,206 @@
+-- Money in US dollars; *_pct, monthly_return and annual_return in percent;
+-- probabilities, delta, implied_volatility and dividend_yield as fractions; times timestamptz.
+
+CREATE TABLE stocks (
+    symbol text PRIMARY KEY CHECK (symbol ~ '^[A-Z][A-Z0-9]{0,9}([.][A-Z0-9]{1,4})?$'),
+    company_name text,
+    sector text,
+    industry text,
+    market_cap numeric(20, 2) CHECK (market_cap >= 0),
+    is_active boolean NOT NULL DEFAULT true,
+    has_options boolean,
+    added_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE stocks IS 'The universe: which stocks are synced. One row a symbol, class shares with a dot (BRK.B).';
+COMMENT ON COLUMN stocks.has_options IS 'What the last sync that got an answer found; null: never asked.';
+
+CREATE TABLE stock_data (
+    symbol text PRIMARY KEY REFERENCES stocks (symbol) ON DELETE CASCADE,
+    current_price double precision NOT NULL CHECK (current_price > 0),
+    previous_close double precision CHECK (previous_close > 0),
+    volume bigint CHECK (volume >= 0),
+    market_state text,
+    dividend_yield double precision CHECK (dividend_yield >= 0),
+    listed_expirations date[] NOT NULL DEFAULT '{}',
+    quoted_at timestamptz NOT NULL,
+    data_provider text NOT NULL,
+    last_updated timestamptz NOT NULL
+);
+COMMENT ON TABLE stock_data IS 'The latest quote of each stock. Its age is now() - quoted_at.';
+COMMENT ON COLUMN stock_data.dividend_yield IS 'Trailing annual yield as a fraction, where the vendor gives one; used as q in the premium arithmetic.';
+COMMENT ON COLUMN stock_data.listed_expirations IS 'Every expiration the vendor listed: the next sync asks for the right one at once.';
+COMMENT ON COLUMN stock_data.quoted_at IS 'When the vendor says that the stock last traded.';
+
+CREATE TABLE stock_prices (
+    symbol text NOT NULL REFERENCES stocks (symbol) ON DELETE CASCADE,
+    price_date date NOT NULL,
+    open double precision CHECK (open > 0),
+    high double precision CHECK (high > 0),
+    low double precision CHECK (low > 0),
+    close double precision NOT NULL CHECK (close > 0),
+    volume bigint CHECK (volume >= 0),
+    is_final boolean NOT NULL,
+    data_provider text NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (symbol, price_date)
+);
+COMMENT ON TABLE stock_prices IS 'One bar a stock and session, from the quote that came with its chain.';
+COMMENT ON COLUMN stock_prices.is_final IS 'False while the session (and the vendor''s delay) was not over when the quote was taken.';
+
+CREATE TABLE option_chains (
+    symbol text NOT NULL REFERENCES stocks (symbol) ON DELETE CASCADE,
+    expiration_date date NOT NULL,
+    strike_price double precision NOT NULL CHECK (strike_price > 0 AND strike_price < 'infinity'),
+    option_type text NOT NULL CHECK (option_type IN ('put', 'call')),
+    contract_symbol text NOT NULL,
+    bid double precision CHECK (bid >= 0),
+    ask double precision CHECK (ask >= 0),
+    last_price double precision CHECK (last_price >= 0),
+    volume bigint CHECK (volume >= 0),
+    open_interest bigint CHECK (open_interest >= 0),
+    implied_volatility double precision CHECK (implied_volatility >= 0),
+    delta double precision CHECK (delta BETWEEN -1 AND 1),
+    gamma double precision,
+    theta double precision,
+    vega double precision,
+    rho double precision,
+    quoted_at timestamptz NOT NULL,
+    data_provider text NOT NULL,
+    last_updated timestamptz NOT NULL,
+    PRIMARY KEY (symbol, expiration_date, strike_price, option_type)
+);
+COMMENT ON TABLE option_chains IS 'Every standard contract of the chosen expirations as the vendor quoted it, zero and crossed quotes included.';
+COMMENT ON COLUMN option_chains.delta IS 'The vendor''s own, like gamma, theta, vega and rho; null where the vendor gives none.';
+COMMENT ON COLUMN option_chains.implied_volatility IS 'The vendor''s own as a fraction, unusable values included.';
+
+CREATE TABLE stock_premiums (
+    symbol text NOT NULL REFERENCES stocks (symbol) ON DELETE CASCADE,
+    expiration_date date NOT NULL,
+    strike_price double precision NOT NULL CHECK (strike_price > 0 AND strike_price < 'infinity'),
+    option_type text NOT NULL CHECK (option_type IN ('put', 'call')),
+    contract_symbol text NOT NULL,
+    dte integer NOT NULL CHECK (dte >= 1),
+    underlying_price double precision NOT NULL CHECK (underlying_price > 0),
+    bid double precision NOT NULL CHECK (bid > 0),
+    ask double precision NOT NULL CHECK (ask >= bid),
+    premium double precision NOT NULL CHECK (premium > 0),
+    delta double precision NOT NULL CHECK (delta BETWEEN -1 AND 1),
+    implied_volatility double precision NOT NULL CHECK (implied_volatility BETWEEN 0.01 AND 5),
+    greeks_source text NOT NULL CHECK (greeks_source IN ('vendor', 'black_scholes')),
+    volume bigint CHECK (volume >= 0),
+    open_interest bigint CHECK (open_interest >= 0),
+    spread_pct double precision NOT NULL CHECK (spread_pct >= 0),
+    break_even double precision NOT NULL,
+    collateral double precision NOT NULL CHECK (collateral > 0),
+    monthly_return double precision NOT NULL CHECK (monthly_return > 0),
+    annual_return double precision NOT NULL CHECK (annual_return > 0),
+    probability_of_profit double precision NOT NULL CHECK (probability_of_profit BETWEEN 0 AND 1),
+    quoted_at timestamptz NOT NULL,
+    data_provider text NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (symbol, expiration_date, strike_price, option_type)
+);
+COMMENT ON TABLE stock_premiums IS 'The sellable contracts with what their seller collects at the bid: put = cash-secured put, call = covered call.';
+COMMENT ON COLUMN stock_premiums.premium IS 'Dollars per contract: 100 x bid.';
+COMMENT ON COLUMN stock_premiums.greeks_source IS 'Where delta comes from: the vendor, or Black-Scholes-Merton from implied_volatility.';
+COMMENT ON COLUMN stock_premiums.implied_volatility IS 'The vendor''s where usable, else solved from the mid; a fraction.';
+
+-- The best contract of each symbol: 2.1 ms on 100,000 rows through this index, 9.4 ms with DISTINCT ON.
+-- The ranking query states the predicate as constants, so that the planner can prove it.
+CREATE INDEX stock_premiums_best_return ON stock_premiums (option_type, symbol, monthly_return DESC)
+    WHERE abs(delta) BETWEEN 0.15 AND 0.5;
+
+CREATE TABLE premium_rankings (
+    strategy text NOT NULL CHECK (strategy IN ('cash_secured_put', 'covered_call')),
+    rank integer NOT NULL CHECK (rank >= 1),
+    symbol text NOT NULL REFERENCES stocks (symbol) ON DELETE CASCADE,
+    contract_symbol text NOT NULL,
+    expiration_date date NOT NULL,
+    strike_price double precision NOT NULL,
+    option_type text NOT NULL CHECK (option_type IN ('put', 'call')),
+    dte integer NOT NULL,
+    underlying_price double precision NOT NULL,
+    bid double precision NOT NULL,
+    ask double precision NOT NULL,
+    premium double precision NOT NULL,
+    collateral double precision NOT NULL,
+    break_even double precision NOT NULL,
+    monthly_return double precision NOT NULL,
+    annual_return double precision NOT NULL,
+    delta double precision NOT NULL,
+    implied_volatility double precision NOT NULL,
+    probability_of_profit double precision NOT NULL,
+    spread_pct double precision NOT NULL,
+    open_interest bigint NOT NULL,
+    quoted_at timestamptz NOT NULL,
+    data_provider text NOT NULL,
+    ranked_at timestamptz NOT NULL,
+    PRIMARY KEY (strategy, rank),
+    UNIQUE (strategy, symbol)
+);
+COMMENT ON TABLE premium_rankings IS 'The best contract of each symbol for each strategy, by monthly_return; replaced whole by each ranking.';
+
+CREATE TABLE sync_jobs (
+    job_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id text,
+    sync_type text NOT NULL CHECK (sync_type IN ('all', 'symbols', 'stale', 'failed', 'watchlist', 'partition')),
+    status text NOT NULL CHECK (status IN ('running', 'completed', 'failed', 'cancelled')),
+    started_at timestamptz NOT NULL,
+    completed_at timestamptz,
+    duration_seconds double precision,
+    total_stocks integer NOT NULL DEFAULT 0,
+    successful_stocks integer NOT NULL DEFAULT 0,
+    failed_stocks integer NOT NULL DEFAULT 0,
+    skipped_stocks integer NOT NULL DEFAULT 0,
+    stocks_per_second double precision,
+    concurrency_level integer NOT NULL,
+    target_dtes integer[] NOT NULL,
+    error_summary jsonb NOT NULL DEFAULT '{}'::jsonb,
+    reask_done_at timestamptz,
+    ranked_at timestamptz
+);
+COMMENT ON TABLE sync_jobs IS 'One row a sync. A job with status running is alive while its process holds the advisory lock on its job_id.';
+COMMENT ON COLUMN sync_jobs.error_summary IS 'Failed symbols counted by error_type.';
+COMMENT ON COLUMN sync_jobs.run_id IS 'The Dagster run that did (or last continued) the job.';
+COMMENT ON COLUMN sync_jobs.reask_done_at IS 'When the failed symbols of this job were asked again, each as its own partition run.';
+COMMENT ON COLUMN sync_jobs.ranked_at IS 'When a ranking was made that saw this job''s rows.';
+CREATE INDEX sync_jobs_run_id ON sync_jobs (run_id);
+
+CREATE TABLE sync_stock_results (
+    job_id integer NOT NULL REFERENCES sync_jobs (job_id) ON DELETE CASCADE,
+    symbol text NOT NULL,
+    status text NOT NULL CHECK (status IN ('success', 'failed', 'skipped', 'in_progress', 'pending')),
+    started_at timestamptz,
+    completed_at timestamptz,
+    duration_ms double precision,
+    options_fetched integer,
+    options_inserted integer,
+    options_rejected integer,
+    premiums_inserted integer,
+    current_price double precision,
+    expirations date[],
+    quoted_at timestamptz,
+    error_type text CHECK (error_type IN ('api_timeout', 'network_error', 'rate_limited', 'circuit_open', 'auth_error',
+        'not_entitled', 'provider_error', 'invalid_data', 'no_options', 'delisted', 'stale_data', 'db_error')),
+    error_message text,
+    retry_count integer NOT NULL DEFAULT 0,
+    requests integer NOT NULL DEFAULT 0,
+    data_provider text,
+    attempts jsonb NOT NULL DEFAULT '[]'::jsonb,
+    PRIMARY KEY (job_id, symbol)
+);
+COMMENT ON TABLE sync_stock_results IS 'What became of each symbol of each sync. Written in the transaction that writes the symbol''s rows.';
+COMMENT ON COLUMN sync_stock_results.attempts IS 'Each provider that was asked: provider, error_type, message, requests, duration_ms.';
+CREATE INDEX sync_stock_results_symbol ON sync_stock_results (symbol, completed_at DESC);
+
+CREATE TABLE rejected_quotes (
+    job_id integer NOT NULL REFERENCES sync_jobs (job_id) ON DELETE CASCADE,
+    symbol text NOT NULL,
+    contract_symbol text NOT NULL,
+    rule text NOT NULL,
+    detail text,
+    data_provider text NOT NULL,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (job_id, symbol, contract_symbol, rule)
+);
+COMMENT ON TABLE rejected_quotes IS 'Every contract that did not become sellable, with the rule that refused it.';
