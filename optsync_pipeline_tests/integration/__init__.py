@@ -1,0 +1,1 @@
+"""Tests of several rooms at once: processes, kills, Dagster, the command line."""
