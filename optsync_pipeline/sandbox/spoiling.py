@@ -1,0 +1,117 @@
+"""What a fault does to a market's figures: the same market, seen through the fault."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from optsync_pipeline.sandbox.faults import Fault
+from optsync_pipeline.sandbox.model import Chain, Company, DayBar, FloatArray, Market, StockState
+from optsync_pipeline.sandbox.sessions import session_book
+
+_USUALLY_EVERY = 5
+_YAHOO_LEFTOVER = 0.00001
+_LONG_AGO = datetime(2019, 6, 28, 20, 0, tzinfo=UTC)
+
+
+class SpoiledMarket:
+    """A market as it looks through one fault."""
+
+    def __init__(self, sound: Market, fault: Fault) -> None:
+        self._sound = sound
+        self._fault = fault
+        self.description = sound.description
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the sound market without one that is delisted."""
+        if not self._is_gone:
+            return self._sound.symbols
+        return tuple(symbol for symbol in self._sound.symbols if self._fault.symbol not in ("*", symbol))
+
+    def company(self, symbol: str) -> Company:
+        """Return the company. Raise KeyError where it is delisted."""
+        if self._is_gone:
+            raise KeyError(symbol)
+        return self._sound.company(symbol)
+
+    def stock(self, symbol: str, now: datetime) -> StockState:
+        """Return the quote, which may be old."""
+        stock = self._sound.stock(symbol, now)
+        if self._fault.kind == "delisted":
+            return StockState(None, _LONG_AGO)
+        if self._fault.kind == "stale_quote":
+            book = session_book(now)
+            before = book.on(book.before(book.latest(now).date))
+            assert before is not None
+            return stock._replace(quoted_at=before.closes_at)
+        return stock
+
+    def expirations(self, symbol: str, now: datetime) -> tuple[date, ...]:
+        """Return the expirations, or none."""
+        return () if self._fault.kind in ("no_options", "delisted") else self._sound.expirations(symbol, now)
+
+    def chain(self, symbol: str, expiration: date, now: datetime) -> Chain:
+        """Return the contracts as the fault leaves them."""
+        return _spoiled(self._sound.chain(symbol, expiration, now), self._fault)
+
+    def history(self, symbol: str, first: date, now: datetime) -> list[DayBar]:
+        """Return the sound market's history."""
+        return self._sound.history(symbol, first, now)
+
+    @property
+    def _is_gone(self) -> bool:
+        return self._fault.kind == "delisted" and self._fault.status != 200
+
+
+def _spoiled(chain: Chain, fault: Fault) -> Chain:
+    if fault.kind == "empty_chain":
+        return _emptied(chain)
+    if fault.kind == "zero_quotes":
+        hit = _each(chain, fault.every or 1)
+        return replace(
+            chain,
+            bid=np.where(hit, 0.0, chain.bid),
+            ask=np.where(hit, 0.0, chain.ask),
+            yahoo_iv=np.where(hit, _YAHOO_LEFTOVER, chain.yahoo_iv),
+            cboe_iv=np.where(hit, 0.0, chain.cboe_iv),
+        )
+    hit = _each(chain, fault.every or _USUALLY_EVERY)
+    if fault.kind == "crossed_quotes":
+        above: FloatArray = np.round(chain.ask + 0.05, 2)
+        return replace(chain, bid=np.where(hit, above, chain.bid))
+    if fault.kind == "null_strike":
+        return replace(chain, strike=_without(chain.strike, hit))
+    if fault.kind == "missing_fields" and not fault.fields:
+        return replace(chain, bid=_without(chain.bid, hit), open_interest=_without(chain.open_interest, hit))
+    return chain
+
+
+def without_fields(body: bytes, fields: Collection[str]) -> bytes:
+    """Return the JSON without those keys, at whatever depth."""
+    return orjson.dumps(_pruned(orjson.loads(body), frozenset(fields)))
+
+
+def _pruned(node: Any, fields: frozenset[str]) -> Any:
+    if isinstance(node, dict):
+        return {key: _pruned(value, fields) for key, value in node.items() if key not in fields}
+    if isinstance(node, list):
+        return [_pruned(value, fields) for value in node]
+    return node
+
+
+def _each(chain: Chain, every: int) -> np.typing.NDArray[np.bool_]:
+    return np.asarray(np.arange(len(chain)) % every == 0, dtype=np.bool_)
+
+
+def _without(figures: FloatArray, hit: np.typing.NDArray[np.bool_]) -> FloatArray:
+    return np.where(hit, np.nan, figures)
+
+
+def _emptied(chain: Chain) -> Chain:
+    columns = {name: getattr(chain, name) for name in Chain.__dataclass_fields__}
+    none: dict[str, Any] = {name: value[:0] for name, value in columns.items() if isinstance(value, np.ndarray)}
+    return replace(chain, contract_symbols=[], **none)
