@@ -1,0 +1,83 @@
+"""The heart: symbols go in, one SymbolOutcome a symbol comes out, each after its rows are committed.
+
+    symbols ──► FetchPool (threads, at most MAX_CONCURRENT_FETCHES vendor calls) ──► replies
+            ──► chunks of CHUNK_SYMBOLS, in the order of arrival ──► chunk.py (validate, premiums) ──► one transaction
+            ──► outcomes, while the next symbols are being fetched
+
+Three rules hold it together. A symbol's failure is its own: whatever a fetch throws becomes that symbol's outcome.
+A commit is the only truth: an outcome is told after it, and a killed process leaves whole symbols or none. A job is
+alive while somebody holds its advisory lock, so the next sync knows at once what a dead one left to do.
+
+Nothing here knows Dagster, a vendor's words or SQL.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from optsync_pipeline.providers.base import Provider
+from optsync_pipeline.providers.build import build_providers
+from optsync_pipeline.settings import Settings
+from optsync_pipeline.storage import sync_log
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
+from optsync_pipeline.sync.run import SyncError, SyncPlan, SyncReport, SyncRun
+
+__all__ = ["SyncEngine", "SyncError", "SyncPlan", "SyncReport", "SyncRun"]
+
+
+class SyncEngine:
+    """Starts syncs on one database. `clock` gives aware UTC times; `providers` default to those of the settings."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        providers: Sequence[Provider] | None = None,
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock = clock
+        self._providers = tuple(providers) if providers is not None else None
+
+    def start(self, plan: SyncPlan) -> "SyncRun":
+        """Open or continue the job and begin to fetch. Use the result as a context manager."""
+        if not plan.symbols and plan.continue_job_id is None:
+            raise SyncError("no symbols to sync: add some with `optsync stocks add` or `optsync stocks import`")
+        providers = self._providers if self._providers is not None else build_providers(self.settings)
+        job_id, todo, done = self._open_job(plan)
+        return SyncRun(
+            plan,
+            self.database,
+            self.settings,
+            self.clock,
+            job_id,
+            todo,
+            done,
+            providers,
+            owns_providers=self._providers is None,
+        )
+
+    def _open_job(self, plan: SyncPlan) -> tuple[int, list[str], list[SymbolOutcome]]:
+        now = self.clock()
+        if plan.continue_job_id is None:
+            job_id = sync_log.create_job(
+                self.database,
+                sync_type=plan.sync_type,
+                symbols=plan.symbols,
+                run_id=plan.run_id,
+                concurrency_level=self.settings.max_concurrent_fetches,
+                target_dtes=plan.target_dtes or self.settings.target_dtes,
+                now=now,
+            )
+            return job_id, list(plan.symbols), []
+        job_id = plan.continue_job_id
+        if sync_log.is_alive(self.database, job_id):
+            raise SyncError(f"sync job {job_id} is still running: wait for it, or stop the process that runs it")
+        if plan.reask:
+            return job_id, list(plan.symbols), []
+        sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
+        rows = sync_log.read_results(self.database, job_id)
+        done = [outcome_from_row(row) for row in rows if row["status"] in ("success", "skipped")]
+        todo = [row["symbol"] for row in rows if row["status"] in ("pending", "failed")]
+        return job_id, todo, done

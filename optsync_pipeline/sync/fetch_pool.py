@@ -1,0 +1,130 @@
+"""The threads that fetch: symbols in, FetchResults out, in the order in which they come.
+
+More threads than vendor calls: a thread that waits before a retry holds no call slot, so the slots stay busy. The
+threads are daemons, for a call that hangs in a vendor's socket must not keep the process from leaving.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from optsync_pipeline.fetching.router import FetchResult, Router
+from optsync_pipeline.providers.base import ChainRequest, VendorFault
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A symbol's fetch, ended: what was asked and when, and what came of it. duration_ms: waits included."""
+
+    request: ChainRequest
+    result: FetchResult
+    duration_ms: float
+
+
+class FetchPool:
+    """Fetches each symbol once. At most `room` results wait to be taken: memory is bounded by the chunk."""
+
+    def __init__(
+        self,
+        router: Router,
+        symbols: Sequence[str],
+        *,
+        target_dtes: tuple[int, ...],
+        known_expirations: Mapping[str, tuple[date, ...]],
+        clock: Callable[[], datetime],
+        stop: threading.Event,
+        threads: int,
+        room: int,
+    ) -> None:
+        self._router = router
+        self._target_dtes = target_dtes
+        self._known_expirations = known_expirations
+        self._clock = clock
+        self._stop = stop
+        self._todo: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for symbol in symbols:
+            self._todo.put(symbol)
+        self._results: queue.Queue[Fetched] = queue.Queue(maxsize=room)
+        self._guard = threading.Lock()
+        self._started: list[str] = []
+        self._under_way = 0
+        self._threads = [
+            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
+            for number in range(min(threads, len(symbols)))
+        ]
+
+    def start(self) -> None:
+        """Begin to fetch."""
+        for thread in self._threads:
+            thread.start()
+
+    def next_result(self, timeout_seconds: float) -> Fetched | None:
+        """Take a result, or None where none came in time."""
+        try:
+            return self._results.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+
+    def drain(self) -> list[Fetched]:
+        """Take every result that is there now."""
+        results = []
+        while not self._results.empty():
+            results.append(self._results.get_nowait())
+        return results
+
+    def take_started(self) -> list[str]:
+        """Take the symbols whose fetch has begun since the last call."""
+        with self._guard:
+            started, self._started = self._started, []
+        return started
+
+    def idle(self) -> bool:
+        """Whether no fetch is under way."""
+        with self._guard:
+            return self._under_way == 0
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                symbol = self._todo.get_nowait()
+            except queue.Empty:
+                return
+            with self._guard:
+                self._started.append(symbol)
+                self._under_way += 1
+            try:
+                fetched = self._fetch(symbol)
+                # A wait that the stop cut short is no end: the symbol stays to be done.
+                if fetched.result.reply is not None or not self._stop.is_set():
+                    self._hand_over(fetched)
+            finally:
+                with self._guard:
+                    self._under_way -= 1
+
+    def _fetch(self, symbol: str) -> Fetched:
+        request = ChainRequest(symbol, self._target_dtes, self._clock(), self._known_expirations.get(symbol, ()))
+        begun = time.monotonic()
+        try:
+            result = self._router.fetch(request)
+        except Exception as bug:
+            # One symbol's bug must not take the others along. Its text may hold anything, so only its type is told.
+            log.exception("fetching %s failed in our own code", symbol)
+            error = VendorFault(f"{symbol}: fault in optsync itself while reading the reply ({type(bug).__name__})")
+            result = FetchResult(symbol, reply=None, error=error, attempts=(), retry_count=0, requests=0)
+        return Fetched(request, result, 1000 * (time.monotonic() - begun))
+
+    def _hand_over(self, fetched: Fetched) -> None:
+        while True:
+            try:
+                self._results.put(fetched, timeout=0.5)
+                return
+            except queue.Full:
+                # The writer takes what is there when it stops; a result it cannot take is asked for again next time.
+                if self._stop.is_set():
+                    return

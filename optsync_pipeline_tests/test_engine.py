@@ -1,0 +1,310 @@
+"""The engine against a real PostgreSQL and the sandbox market over HTTP."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
+from optsync_pipeline.settings import Settings, load_settings
+from optsync_pipeline.storage import stocks, sync_log
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan, SyncReport
+from optsync_pipeline.sync.outcome import SymbolOutcome
+
+TRADING = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)  # Monday, 11:00 in New York
+EVENING = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)  # the same Monday, 20:00
+SATURDAY = datetime(2026, 11, 21, 18, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(TRADING)
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with running_sandbox(symbols=30, clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
+    return load_settings(
+        env_file=None,
+        home=tmp_path,
+        providers="yahoo,cboe",
+        yahoo_url=sandbox.yahoo_url,
+        cboe_url=sandbox.cboe_url,
+        chunk_symbols=10,
+    )
+
+
+@pytest.fixture
+def symbols(sandbox: Sandbox, database: Database) -> list[str]:
+    names = sandbox.symbols()
+    stocks.upsert_stocks(database, [{"symbol": name} for name in names])
+    return names
+
+
+@pytest.fixture
+def engine(database: Database, settings: Settings, clock: Clock) -> SyncEngine:
+    return SyncEngine(database, settings, clock)
+
+
+def run(engine: SyncEngine, names: list[str], **plan: Any) -> tuple[dict[str, SymbolOutcome], SyncReport, int]:
+    with engine.start(SyncPlan(symbols=tuple(names), **{"sync_type": "all", "tries": 1, **plan})) as running:
+        outcomes = {outcome.symbol: outcome for outcome in running}
+    return outcomes, running.report, running.job_id
+
+
+def count(database: Database, table: str, symbol: str) -> int:
+    row = database.fetch_one(f"SELECT count(*) AS n FROM {table} WHERE symbol = %s", (symbol,))  # noqa: S608
+    assert row is not None
+    return int(row["n"])
+
+
+def test_every_symbol_ends_with_its_rows_written(engine: SyncEngine, database: Database, symbols: list[str]) -> None:
+    outcomes, report, job_id = run(engine, symbols)
+    assert {outcome.status for outcome in outcomes.values()} == {"success"}
+    assert set(outcomes) == set(symbols)
+    for symbol in symbols:
+        assert count(database, "option_chains", symbol) == outcomes[symbol].options_inserted > 0
+        assert count(database, "stock_premiums", symbol) == outcomes[symbol].premiums_inserted > 0
+        assert count(database, "stock_data", symbol) == count(database, "stock_prices", symbol) == 1
+    job = sync_log.read_job(database, job_id)
+    assert job is not None
+    assert (job["status"], job["successful_stocks"], job["failed_stocks"]) == ("completed", len(symbols), 0)
+    assert report.by_status["success"] == len(symbols)
+
+
+def test_every_contract_fetched_is_sellable_or_has_its_rule(
+    engine: SyncEngine, database: Database, symbols: list[str]
+) -> None:
+    outcomes, _, job_id = run(engine, symbols)
+    for outcome in outcomes.values():
+        refused = database.fetch_all(
+            "SELECT contract_symbol FROM rejected_quotes WHERE job_id = %s AND symbol = %s", (job_id, outcome.symbol)
+        )
+        assert outcome.options_fetched == outcome.premiums_inserted + len(refused)
+
+
+def test_one_symbols_fault_is_its_own(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
+    sandbox.fault("html", symbol=symbols[3])
+    sandbox.fault("server_error", symbol=symbols[7])
+    outcomes, _, _ = run(engine, symbols)
+    failed = {name: outcome.error_type for name, outcome in outcomes.items() if outcome.status != "success"}
+    assert failed == {symbols[3]: "invalid_data", symbols[7]: "provider_error"}
+
+
+def test_a_failure_falls_back_to_the_next_provider_and_tells_both(
+    engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("server_error", provider="yahoo", symbol=symbols[0])
+    outcomes, _, _ = run(engine, symbols[:3])
+    outcome = outcomes[symbols[0]]
+    assert (outcome.status, outcome.data_provider) == ("success", "cboe")
+    assert [(attempt.provider, attempt.error_type) for attempt in outcome.attempts] == [
+        ("yahoo", "provider_error"),
+        ("cboe", None),
+    ]
+
+
+def test_a_second_sync_asks_one_request_a_symbol(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
+    run(engine, symbols)
+    outcomes, _, _ = run(engine, symbols)
+    assert sum(outcome.requests for outcome in outcomes.values()) == len(symbols)
+
+
+def test_an_unknown_symbol_is_delisted_where_others_are_answered(
+    engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("delisted", symbol=symbols[0])
+    outcomes, _, _ = run(engine, symbols[:5])
+    assert (outcomes[symbols[0]].status, outcomes[symbols[0]].error_type) == ("skipped", "delisted")
+
+
+def test_an_unknown_symbol_alone_is_proven_by_asking_a_known_one(
+    engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    run(engine, symbols)
+    sandbox.fault("delisted", symbol=symbols[0])
+    outcomes, _, _ = run(engine, symbols[:1])
+    assert outcomes[symbols[0]].error_type == "delisted"
+
+
+def test_a_vendor_that_refuses_everybody_proves_nothing(
+    engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("delisted", symbol="*")
+    outcomes, _, _ = run(engine, symbols[:4])
+    assert {(outcome.status, outcome.error_type) for outcome in outcomes.values()} == {("failed", "auth_error")}
+
+
+def test_a_stock_without_options_is_skipped_and_remembered(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("no_options", symbol=symbols[1])
+    outcomes, _, _ = run(engine, symbols[:4])
+    assert (outcomes[symbols[1]].status, outcomes[symbols[1]].error_type) == ("skipped", "no_options")
+    row = database.fetch_one("SELECT has_options FROM stocks WHERE symbol = %s", (symbols[1],))
+    assert row == {"has_options": False}
+
+
+def test_a_failed_refresh_keeps_the_old_rows(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    run(engine, symbols)
+    before = count(database, "option_chains", symbols[2])
+    for kind in ("zero_quotes", "empty_chain", "stale_quote", "cut_json", "no_options"):
+        sandbox.fault(kind, symbol=symbols[2])
+        outcomes, _, _ = run(engine, symbols[:4])
+        assert outcomes[symbols[2]].status == "failed", kind
+        assert count(database, "option_chains", symbols[2]) == before
+        sandbox.clear_faults()
+
+
+def test_a_chain_of_zero_quotes_is_refused_contract_by_contract(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("zero_quotes", symbol=symbols[0])
+    outcomes, _, job_id = run(engine, symbols[:2])
+    assert outcomes[symbols[0]].error_type == "invalid_data"
+    rules = database.fetch_all(
+        "SELECT rule, count(*) AS n FROM rejected_quotes WHERE job_id = %s AND symbol = %s GROUP BY rule",
+        (job_id, symbols[0]),
+    )
+    assert [(row["rule"], row["n"]) for row in rules] == [("zero_quote", outcomes[symbols[0]].options_rejected)]
+    assert count(database, "stock_premiums", symbols[0]) == 0
+
+
+@pytest.mark.parametrize("now", [EVENING, SATURDAY])
+def test_after_the_close_and_on_a_weekend_the_latest_session_is_synced(
+    engine: SyncEngine, database: Database, clock: Clock, symbols: list[str], now: datetime
+) -> None:
+    clock.now = now
+    outcomes, _, _ = run(engine, symbols[:4])
+    assert {outcome.status for outcome in outcomes.values()} == {"success"}
+    finals = database.fetch_all("SELECT DISTINCT is_final FROM stock_prices")
+    assert finals == [{"is_final": True}]
+
+
+def test_a_bar_of_a_session_that_goes_on_is_not_final(
+    engine: SyncEngine, database: Database, symbols: list[str]
+) -> None:
+    run(engine, symbols[:2])
+    assert database.fetch_all("SELECT DISTINCT is_final FROM stock_prices") == [{"is_final": False}]
+
+
+def test_a_late_reply_that_lost_its_quotes_never_replaces_the_sessions_rows(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, clock: Clock, symbols: list[str]
+) -> None:
+    run(engine, symbols[:2])
+    clock.now = EVENING
+    # Four of five quotes zero: not dead by itself, but much less than the session's rows have.
+    sandbox.fault("zero_quotes", symbol=symbols[0])
+    sandbox.fault("zero_quotes", symbol=symbols[1], every=1)
+    query = "SELECT sum((bid > 0)::int) AS bids FROM option_chains WHERE symbol = %s"
+    before = database.fetch_one(query, (symbols[0],))
+    outcomes, _, _ = run(engine, symbols[:2])
+    assert {outcome.error_type for outcome in outcomes.values()} == {"stale_data"}
+    assert database.fetch_one(query, (symbols[0],)) == before
+
+
+def test_no_more_vendor_calls_at_once_than_the_setting_allows(
+    database: Database, settings: Settings, clock: Clock, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.1})
+    few = settings.model_copy(update={"max_concurrent_fetches": 3})
+    begun = time.monotonic()
+    run(SyncEngine(database, few, clock), symbols)
+    # Thirty symbols, three at a time, a tenth of a second each: a fourth call at once would end sooner.
+    assert time.monotonic() - begun >= len(symbols) / 3 * 0.1
+
+
+def test_a_stop_keeps_what_is_fetched_and_the_next_run_continues_the_job(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str], clock: Clock
+) -> None:
+    sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.3})
+    with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
+        threading.Timer(0.6, running.stop).start()
+        first = list(running)
+    assert running.report.cancelled
+    assert 0 < len(first) < len(symbols)
+    job = sync_log.read_job(database, running.job_id)
+    assert job is not None
+    assert job["status"] == "cancelled"
+    sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0})
+    found = sync_log.find_unfinished_job(
+        database, since=clock() - timedelta(hours=3), target_dtes=engine.settings.target_dtes
+    )
+    assert found == running.job_id
+    sandbox.control("POST", "requests/reset")
+    outcomes, _, job_id = run(engine, symbols, continue_job_id=found)
+    assert job_id == running.job_id
+    assert {outcome.symbol for outcome in outcomes.values() if outcome.already_done} == {one.symbol for one in first}
+    asked = sandbox.requests("yahoo")["by_symbol"]
+    assert set(asked) == set(symbols) - {one.symbol for one in first}
+
+
+def test_leaving_the_block_early_stops_the_sync_and_cancels_its_job(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.3})
+    with pytest.raises(ZeroDivisionError), engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
+        for _ in running:
+            raise ZeroDivisionError
+    job = sync_log.read_job(database, running.job_id)
+    assert job is not None
+    assert job["status"] == "cancelled"
+
+
+def test_a_job_that_runs_is_never_taken_over(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
+    sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.3})
+    with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
+        with pytest.raises(SyncError, match="still running"):
+            engine.start(SyncPlan(symbols=(), sync_type="all", continue_job_id=running.job_id))
+        running.stop()
+
+
+def test_a_symbol_asked_again_moves_its_jobs_counts(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("html", symbol=symbols[0])
+    _, _, job_id = run(engine, symbols[:3])
+    sandbox.clear_faults()
+    outcomes, _, _ = run(engine, symbols[:1], continue_job_id=job_id, reask=True)
+    assert outcomes[symbols[0]].status == "success"
+    job = sync_log.read_job(database, job_id)
+    assert job is not None
+    assert (job["successful_stocks"], job["failed_stocks"]) == (3, 0)
+
+
+def test_an_empty_list_is_refused_with_what_to_do(engine: SyncEngine) -> None:
+    with pytest.raises(SyncError, match="optsync stocks add"):
+        engine.start(SyncPlan(symbols=(), sync_type="all"))
+
+
+def test_a_job_in_which_nothing_could_be_done_is_failed(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("server_error", symbol="*")
+    _, _, job_id = run(engine, symbols[:3])
+    job = sync_log.read_job(database, job_id)
+    assert job is not None
+    assert job["status"] == "failed"
+    assert job["error_summary"] == {"provider_error": 3}
