@@ -6,4 +6,7 @@ would make the code location's snapshot ten times larger. Keys are our own spell
 
 import dagster as dg
 
-symbols = dg.DynamicPartitionsDefinition(name="symbol")
+DIMENSION = "symbol"
+"""The name under which a Dagster instance keeps the keys: `instance.add_dynamic_partitions(DIMENSION, [...])`."""
+
+symbols = dg.DynamicPartitionsDefinition(name=DIMENSION)

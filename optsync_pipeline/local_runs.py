@@ -1,0 +1,184 @@
+"""Runs Dagster's jobs in this process, on the configured instance: what `optsync sync` does.
+
+Events, runs and partition states come out as from the UI. What is synced is the engine's affair, what is printed the
+command line's. The jobs themselves are in jobs.py; what starts them unattended is in schedules.py and sensors.py.
+"""
+
+import socket
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+
+from optsync_pipeline import partitions
+from optsync_pipeline.resources import (
+    LOCAL_RUN_TAG,
+    MAX_REASKED_SYMBOLS,
+    PipelineResource,
+    SyncConfig,
+    failed_again_config,
+    sync_run_config,
+)
+from optsync_pipeline.storage import sync_log
+
+# The terminal shows our own output only. Dagster's events are in the instance, whatever is printed.
+_QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSummary:
+    """How a sync in this process went; its counts are in sync_jobs.
+
+    job_id: None where no job came to be. cancelled: stopped by Ctrl-C or SIGTERM. fault: why the sync ended before its
+    time, failed symbols aside. reasked: how many failed symbols were asked again. ranking_fault: why there is no new
+    ranking.
+    """
+
+    run_id: str
+    job_id: int | None
+    cancelled: bool = False
+    fault: str | None = None
+    reasked: int = 0
+    ranking_fault: str | None = None
+
+
+def open_instance(dagster_home: Path, database_url: str) -> dg.DagsterInstance:
+    """Open the instance of a Dagster home for runs in this process.
+
+    dagster-postgres opens a connection for each event (12.7 ms); with a pool an event takes 2.4 ms. Standard output is
+    not captured to a file: that is for processes without a terminal, and would hide the progress bar.
+    """
+    instance = dg.DagsterInstance.local_temp(
+        str(dagster_home),
+        overrides={
+            "storage": {"postgres": {"postgres_url": database_url}},
+            "compute_logs": {
+                "module": "dagster.core.storage.noop_compute_log_manager",
+                "class": "NoOpComputeLogManager",
+            },
+        },
+    )
+    instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=4)
+    return instance
+
+
+def run_sync(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, pipeline: PipelineResource, config: SyncConfig
+) -> SyncSummary:
+    """Sync in bulk, ask the few that failed again, rank. `pipeline` is the resource that `definitions` were built with.
+
+    A bulk run has no partitions and so cannot mark a symbol FAILED; the second asking, a run for each, can.
+    Raises StorageError where the database cannot be reached once the sync is over.
+    """
+    report_dead_runs(instance)
+    add_partitions(instance, config.symbols)
+    run_id = str(uuid.uuid4())
+    cancelled, fault = _execute(definitions, instance, "sync_market_data", run_id, sync_run_config(config))
+    with pipeline.open_database() as database:
+        job_id = config.job_id or sync_log.find_job_of_runs(database, [run_id])
+        job = sync_log.read_job(database, job_id) if job_id is not None else None
+        if job is None or job_id is None or cancelled or job["status"] not in ("completed", "failed"):
+            return SyncSummary(run_id, job_id, cancelled, None if cancelled else fault)
+        symbols = sync_log.failed_symbols(database, job_id)
+        claimed = len(symbols) <= MAX_REASKED_SYMBOLS and sync_log.claim_reask(database, job_id, pipeline.clock())
+    reasked = 0
+    for symbol in symbols if claimed else ():
+        cancelled, _ = _execute(
+            definitions,
+            instance,
+            "sync_market_data",
+            str(uuid.uuid4()),
+            sync_run_config(failed_again_config(job_id, job["target_dtes"])),
+            partition_key=symbol,
+        )
+        if cancelled:
+            return SyncSummary(run_id, job_id, cancelled=True, reasked=reasked)
+        reasked += 1
+    cancelled, ranking_fault = _execute(definitions, instance, "rank_premiums", str(uuid.uuid4()), {})
+    return SyncSummary(run_id, job_id, cancelled, reasked=reasked, ranking_fault=ranking_fault)
+
+
+def add_partitions(instance: dg.DagsterInstance, symbols: Iterable[str]) -> None:
+    """Make a partition of each symbol that has none yet."""
+    known = set(instance.get_dynamic_partitions(partitions.DIMENSION))
+    missing = [symbol for symbol in symbols if symbol not in known]
+    if missing:
+        instance.add_dynamic_partitions(partitions.DIMENSION, missing)
+
+
+def remove_partitions(instance: dg.DagsterInstance, symbols: Iterable[str]) -> None:
+    """Take the partitions of symbols away; what Dagster's event log says of them stays."""
+    for symbol in symbols:
+        instance.delete_dynamic_partition(partitions.DIMENSION, symbol)
+
+
+def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process on this machine is gone (kill -9, power cut); return their ids.
+
+    Nobody else can tell: to Dagster a run in process is alive until it says otherwise, and it would hold its place in
+    the pool for ever.
+    """
+    dead = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        process = run.tags.get(LOCAL_RUN_TAG)
+        if process is not None and _is_gone(process):
+            instance.report_run_failed(run, "The process that ran it is gone without a word (killed?).")
+            dead.append(run.run_id)
+    return dead
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job_name: str,
+    run_id: str,
+    run_config: Mapping[str, Any],
+    partition_key: str | None = None,
+) -> tuple[bool, str | None]:
+    """Run a job to its end; return whether it was stopped, and what it failed of."""
+    result = definitions.resolve_job_def(job_name).execute_in_process(
+        run_config={**run_config, **_QUIET},
+        instance=instance,
+        partition_key=partition_key,
+        raise_on_error=False,
+        run_id=run_id,
+        # The daemon could not start it again: it has no origin that a launcher understands.
+        tags={LOCAL_RUN_TAG: _this_process(), "dagster/max_retries": "0"},
+    )
+    if result.success:
+        return False, None
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status == dg.DagsterRunStatus.CANCELED:
+        return True, None
+    failures = [event.step_failure_data for event in result.filter_events(lambda event: event.is_step_failure)]
+    return False, next((_reason(failure) for failure in failures), "the run failed before its first step")
+
+
+def _reason(failure: Any) -> str:
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    return str(failure.error.message).strip() if failure.error is not None else "no reason given"
+
+
+def _this_process() -> str:
+    return _name_of_process(psutil.Process())
+
+
+def _name_of_process(process: psutil.Process) -> str:
+    # With its start, because process ids are used again.
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def _is_gone(name: str) -> bool:
+    host, pid, _started = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return _name_of_process(psutil.Process(int(pid))) != name
+    except psutil.NoSuchProcess:
+        return True

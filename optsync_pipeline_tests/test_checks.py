@@ -1,0 +1,186 @@
+"""Each check of what the tables hold passes on sound rows and fails on broken ones.
+
+The tables' own constraints forbid most of what these checks look for, so the tests drop the constraint first: what a
+check is for is the day on which one is missing.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from optsync_pipeline.definitions import build_definitions
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.table_checks import premiums_in_parts
+from optsync_pipeline_tests.scripted_vendor import ScriptedVendor, pipeline_of, settings_of
+
+NOW = datetime(2026, 7, 16, 15, 0, tzinfo=UTC)
+
+# Design's check value: S 100, K 95, 30 days, bid 1.60.
+PREMIUM = {
+    "symbol": "AAPL",
+    "expiration_date": "2026-08-15",
+    "strike_price": 95.0,
+    "option_type": "put",
+    "contract_symbol": "AAPL260815P00095000",
+    "dte": 30,
+    "underlying_price": 100.0,
+    "bid": 1.60,
+    "ask": 1.70,
+    "premium": 160.0,
+    "delta": -0.2762,
+    "implied_volatility": 0.35,
+    "greeks_source": "black_scholes",
+    "open_interest": 500,
+    "spread_pct": 100 * 0.10 / 1.65,
+    "break_even": 93.40,
+    "collateral": 9500.0,
+    "monthly_return": 160 / 95,
+    "annual_return": 160 / 95 * 365 / 30,
+    "probability_of_profit": 0.7464,
+    "quoted_at": NOW,
+    "data_provider": "yahoo",
+    "updated_at": NOW,
+}
+_NOT_RANKED = ("greeks_source", "updated_at")
+RANKED = {name: value for name, value in PREMIUM.items() if name not in _NOT_RANKED} | {
+    "strategy": "cash_secured_put",
+    "rank": 1,
+    "ranked_at": NOW,
+}
+
+
+def insert(database: Database, table: str, row: dict[str, object]) -> None:
+    names = ", ".join(row)
+    values = ", ".join(f"%({name})s" for name in row)
+    database.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608 - names from this file
+
+
+@pytest.fixture(autouse=True)
+def stocks(database: Database) -> None:
+    database.execute("INSERT INTO stocks (symbol) VALUES ('AAPL'), ('MSFT')")
+
+
+@pytest.fixture
+def evaluate(database_url: str) -> Callable[[str, str], dg.AssetCheckEvaluation]:
+    """Run one check as Dagster runs it, alone, and return what it says."""
+    vendor = ScriptedVendor()
+    definitions = build_definitions(settings_of(database_url), pipeline_of(database_url, vendor))
+
+    def run(asset: str, name: str) -> dg.AssetCheckEvaluation:
+        job = dg.define_asset_job(
+            "one_check", selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), name))
+        )
+        one = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("one_check")
+        with dg.DagsterInstance.ephemeral() as instance:
+            (found,) = one.execute_in_process(instance=instance, raise_on_error=False).get_asset_check_evaluations()
+        return found
+
+    return run
+
+
+Evaluate = Callable[[str, str], dg.AssetCheckEvaluation]
+
+
+def test_a_sound_premium_passes_the_schema(database: Database, evaluate: Evaluate) -> None:
+    insert(database, "stock_premiums", PREMIUM)
+
+    found = evaluate("stock_premiums", "premium_schema")
+
+    assert found.passed
+    assert found.blocking
+    assert found.metadata["rows"].value == 1
+
+
+def test_a_return_that_does_not_follow_from_its_quote_fails_the_schema(database: Database, evaluate: Evaluate) -> None:
+    insert(database, "stock_premiums", PREMIUM | {"monthly_return": 40.0})
+
+    found = evaluate("stock_premiums", "premium_schema")
+
+    assert not found.passed
+    assert "monthly_return" in str(found.description)
+    assert "AAPL260815P00095000" in str(found.metadata["first_contract_by_rule"].value)
+
+
+def test_a_premium_out_of_range_fails_the_schema(database: Database, evaluate: Evaluate) -> None:
+    database.execute("ALTER TABLE stock_premiums DROP CONSTRAINT stock_premiums_probability_of_profit_check")
+    insert(database, "stock_premiums", PREMIUM | {"probability_of_profit": 1.5})
+
+    found = evaluate("stock_premiums", "premium_schema")
+
+    assert not found.passed
+    assert "a fraction from 0 to 1" in str(found.description)
+
+
+def test_an_empty_premium_table_keeps_the_schema(evaluate: Evaluate) -> None:
+    assert evaluate("stock_premiums", "premium_schema").passed
+
+
+def test_the_table_is_read_in_parts_that_hold_every_row_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for strike in range(80, 87):
+        insert(database, "stock_premiums", PREMIUM | {"strike_price": strike})
+    monkeypatch.setattr("optsync_pipeline.storage.table_checks.ROWS_PER_PART", 3)
+
+    parts = [list(part["strike_price"]) for part in premiums_in_parts(database)]
+
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert sorted(strike for part in parts for strike in part) == list(range(80, 87))
+
+
+def test_two_sided_quotes_pass(database: Database, evaluate: Evaluate) -> None:
+    insert(database, "stock_premiums", PREMIUM)
+
+    assert evaluate("stock_premiums", "quotes_two_sided").passed
+
+
+@pytest.mark.parametrize(
+    ("quote", "constraint", "counted"),
+    [
+        ({"bid": 0.0}, "stock_premiums_bid_check", "zero_quotes"),
+        ({"bid": 1.60, "ask": 1.50}, "stock_premiums_check", "crossed_quotes"),
+    ],
+)
+def test_a_zero_or_crossed_quote_fails(
+    quote: dict[str, float], constraint: str, counted: str, database: Database, evaluate: Evaluate
+) -> None:
+    database.execute(f"ALTER TABLE stock_premiums DROP CONSTRAINT {constraint}")
+    insert(database, "stock_premiums", PREMIUM)
+    insert(database, "stock_premiums", PREMIUM | {"symbol": "MSFT"} | quote)
+
+    found = evaluate("stock_premiums", "quotes_two_sided")
+
+    assert not found.passed
+    assert found.metadata[counted].value == 1
+
+
+def test_a_ranking_in_order_passes(database: Database, evaluate: Evaluate) -> None:
+    insert(database, "premium_rankings", RANKED)
+    insert(database, "premium_rankings", RANKED | {"symbol": "MSFT", "rank": 2, "monthly_return": 1.0})
+
+    assert evaluate("premium_rankings", "ranking_sorted").passed
+
+
+def test_an_empty_ranking_fails(evaluate: Evaluate) -> None:
+    found = evaluate("premium_rankings", "ranking_sorted")
+
+    assert not found.passed
+    assert found.description == "the ranking is empty"
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [({"rank": 3, "monthly_return": 1.0}, "ranks"), ({"rank": 2, "monthly_return": 9.0}, "not sorted")],
+)
+def test_a_ranking_with_a_gap_or_out_of_order_fails(
+    second: dict[str, float], fault: str, database: Database, evaluate: Evaluate
+) -> None:
+    insert(database, "premium_rankings", RANKED)
+    insert(database, "premium_rankings", RANKED | {"symbol": "MSFT"} | second)
+
+    found = evaluate("premium_rankings", "ranking_sorted")
+
+    assert not found.passed
+    assert fault in str(found.description)
