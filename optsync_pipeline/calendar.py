@@ -27,8 +27,9 @@ class Session(NamedTuple):
 def latest_session(now: dt.datetime) -> Session:
     """Return the latest session that has begun: its open is not after `now`."""
     year = new_york_date(now).year
-    begun = [session for session in _sessions(year - 1)[-1:] + _sessions(year) if session.open <= now]
-    return begun[-1]
+    sessions = _sessions(year)
+    begun = bisect_right(sessions, now, key=lambda session: session.open)
+    return sessions[begun - 1] if begun else _sessions(year - 1)[-1]
 
 
 def is_market_open(now: dt.datetime) -> bool:

@@ -22,7 +22,7 @@ from optsync_pipeline.providers.base import (
 )
 from optsync_pipeline.quality.rules import judge_quotes
 
-_SLOT_POLL_SECONDS = 0.1
+_SLOT_POLL_SECONDS = 0.5
 _BY_VERDICT: dict[str, type[FetchError]] = {"stale_data": StaleReply, "invalid_data": InvalidReply}
 
 

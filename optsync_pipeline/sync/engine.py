@@ -14,6 +14,7 @@ Nothing here knows Dagster, a vendor's words or SQL.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from optsync_pipeline.calendar import latest_session
 from optsync_pipeline.providers.base import Provider
 from optsync_pipeline.providers.build import build_providers
 from optsync_pipeline.settings import Settings
@@ -44,6 +45,7 @@ class SyncEngine:
         """Open or continue the job and begin to fetch. Use the result as a context manager."""
         if not plan.symbols and plan.continue_job_id is None:
             raise SyncError("no symbols to sync: add some with `optsync stocks add` or `optsync stocks import`")
+        latest_session(self.clock())  # the calendar takes half a second to build: once here, not in every thread
         providers = self._providers if self._providers is not None else build_providers(self.settings)
         job_id, todo, done = self._open_job(plan)
         return SyncRun(

@@ -34,16 +34,13 @@ def chain_frame(replies: Sequence[ChainReply], asked_at: Sequence[datetime]) -> 
     frame["quoted_at"] = pd.DatetimeIndex([reply.quote.quoted_at for reply in replies], tz="UTC").repeat(sizes)
     frame["underlying_price"] = spread([reply.quote.current_price for reply in replies])
     frame["dividend_yield"] = spread([reply.quote.dividend_yield or 0.0 for reply in replies])
-    frame["dte"] = _days(frame["expiration_date"], spread(asked_at))
+    frame["dte"] = [days for reply, now in zip(replies, asked_at, strict=True) for days in _days(reply, now)]
     return schemas.split_by_schema(frame)
 
 
-def _days(expirations: pd.Series, asked_at: Any) -> list[int]:
-    known: dict[tuple[Any, Any], int] = {}
-    for key in zip(expirations, asked_at, strict=True):
-        if key not in known:
-            known[key] = days_to_expiration(*key)
-    return [known[key] for key in zip(expirations, asked_at, strict=True)]
+def _days(reply: ChainReply, now: datetime) -> list[int]:
+    days = {expiration: days_to_expiration(expiration, now) for expiration in reply.expirations}
+    return [days[quote.expiration_date] for quote in reply.contracts]
 
 
 def premium_frame(chains: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
