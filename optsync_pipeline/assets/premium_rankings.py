@@ -21,7 +21,7 @@ ROWS_SHOWN = 10
     deps=["stock_premiums"],
     description="The best contract of each symbol for each strategy, by monthly_return; replaced whole each time.",
     kinds={"postgres"},
-    group_name="rankings",
+    group_name="market_data",
 )
 def premium_rankings(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]

@@ -17,8 +17,6 @@
 How a vendor's words map to these is said in that vendor's file. What is not in the tree is a bug and is not caught.
 """
 
-# ruff: noqa: N818  # named for what happened, as a trader would say it; the tree above shows that they are errors
-
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import ClassVar, NamedTuple, Protocol

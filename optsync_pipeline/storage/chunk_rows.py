@@ -1,0 +1,80 @@
+"""The rows of one chunk, and the statements around their COPY: lock, clear, results."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pandas as pd
+import psycopg2.extensions
+from psycopg2.extras import Json, execute_values
+
+from optsync_pipeline.storage.queries import sql_text
+
+Row = dict[str, Any]
+
+_RESULT_COLUMNS = (
+    "job_id", "symbol", "status", "started_at", "completed_at", "duration_ms", "options_fetched", "options_inserted",
+    "options_rejected", "premiums_inserted", "current_price", "expirations", "quoted_at", "error_type",
+    "error_message", "retry_count", "requests", "data_provider", "attempts",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class ChunkRows:
+    """The rows of one chunk. Frames have at least their table's columns; results are rows of sync_stock_results.
+
+    has_options: what is now known of each symbol. A symbol without a row in stock_data keeps its old market rows.
+    """
+
+    job_id: int
+    stock_data: pd.DataFrame
+    stock_prices: pd.DataFrame
+    option_chains: pd.DataFrame
+    stock_premiums: pd.DataFrame
+    rejected_quotes: pd.DataFrame
+    results: list[Row]
+    has_options: dict[str, bool]
+
+    def of(self, symbols: Collection[str]) -> "ChunkRows":
+        """Return the part of some symbols; the results are the same dicts."""
+        frames = {
+            field.name: frame[frame["symbol"].isin(list(symbols))]
+            for field in fields(self)
+            if isinstance(frame := getattr(self, field.name), pd.DataFrame)
+        }
+        return ChunkRows(
+            job_id=self.job_id,
+            **frames,
+            results=[result for result in self.results if result["symbol"] in symbols],
+            has_options={symbol: known for symbol, known in self.has_options.items() if symbol in symbols},
+        )
+
+
+def clear_for(cursor: psycopg2.extensions.cursor, rows: ChunkRows) -> None:
+    """Lock the chunk's symbols in their order, so that two syncs of the same ones queue up; delete what is replaced."""
+    symbols = [result["symbol"] for result in rows.results]
+    cursor.execute(sql_text("lock_symbols"), {"symbols": symbols})
+    renewed = rows.stock_data["symbol"].tolist()
+    for table in ("stock_data", "option_chains", "stock_premiums"):
+        cursor.execute(f"DELETE FROM {table} WHERE symbol = ANY(%s)", (renewed,))  # noqa: S608 - a name of ours
+    prices = {"symbols": rows.stock_prices["symbol"].tolist(), "dates": rows.stock_prices["price_date"].tolist()}
+    cursor.execute(sql_text("delete_stock_prices"), prices)
+    cursor.execute("DELETE FROM rejected_quotes WHERE job_id = %s AND symbol = ANY(%s)", (rows.job_id, symbols))
+
+
+def write_results(cursor: psycopg2.extensions.cursor, rows: ChunkRows) -> None:
+    """Write what became of the symbols, and whether they have options."""
+    values = [tuple(_result_value(rows.job_id, result, name) for name in _RESULT_COLUMNS) for result in rows.results]
+    execute_values(cursor, sql_text("upsert_sync_results"), values, page_size=1000)
+    known = {"symbols": list(rows.has_options), "has_options": list(rows.has_options.values())}
+    cursor.execute(sql_text("update_has_options"), known)
+
+
+def _result_value(job_id: int, result: Row, name: str) -> Any:
+    if name == "job_id":
+        return job_id
+    value = result[name]
+    if name == "attempts":
+        return Json(value)
+    # PostgreSQL's text has no NUL, and a vendor's error page may.
+    return value.replace("\0", "") if isinstance(value, str) else value

@@ -1,0 +1,91 @@
+"""The universe, and what is stored of each stock, as far as a sync asks for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg2.extensions
+from psycopg2.extras import execute_values
+
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.queries import sql_text
+
+
+@dataclass(frozen=True, slots=True)
+class StoredQuotes:
+    """What option_chains holds of a symbol. two_sided: rows with a bid above 0 and an ask not below it."""
+
+    quoted_at: datetime
+    expirations: tuple[date, ...]
+    two_sided: int
+
+
+def upsert_stocks(database: Database, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Add stocks or fill in what a row knows of them; return how many were added, and how many were there before.
+
+    rows: symbol, and where known company_name, sector, industry, market_cap (dollars). Of rows with one symbol the
+    last counts.
+    """
+    columns = ("symbol", "company_name", "sector", "industry", "market_cap")
+    values = {row["symbol"]: tuple(row.get(name) for name in columns) for row in rows}
+
+    def write(cursor: psycopg2.extensions.cursor) -> tuple[int, int]:
+        # In order, so that two imports of the same file do not deadlock.
+        ordered = [values[symbol] for symbol in sorted(values)]
+        told = execute_values(cursor, sql_text("upsert_stocks"), ordered, page_size=1000, fetch=True)
+        added = sum(1 for (is_new,) in told if is_new)
+        return added, len(told) - added
+
+    return database.run_transaction(write)
+
+
+def deactivate(database: Database, symbols: Sequence[str]) -> list[str]:
+    """Take stocks out of the universe, keeping their rows; return those that were in it."""
+    update = "UPDATE stocks SET is_active = false WHERE symbol = ANY(%s) AND is_active RETURNING symbol"
+    return sorted(row["symbol"] for row in database.fetch_all(update, (list(symbols),)))
+
+
+def list_stocks(database: Database) -> list[dict[str, Any]]:
+    """Return every stock with its latest quote, the largest first."""
+    return database.fetch_all("list_stocks")
+
+
+def active_symbols(database: Database) -> list[str]:
+    """Return the stocks that are synced, the largest first."""
+    return _symbols(database, "list_active_symbols")
+
+
+def symbols_failed_last(database: Database) -> list[str]:
+    """Return the active stocks whose latest outcome is a failure, the largest first."""
+    return _symbols(database, "list_failed_symbols")
+
+
+def symbols_stale(database: Database, *, older_than: datetime) -> list[str]:
+    """Return the active stocks without a row written since `older_than`, the largest first."""
+    return _symbols(database, "list_stale_symbols", older_than=older_than)
+
+
+def known_good_symbol(database: Database, provider: str, *, but: str) -> str | None:
+    """Return the stock that a provider answered last, other than `but`."""
+    return next(iter(_symbols(database, "find_known_good_symbol", provider=provider, but=but)), None)
+
+
+def known_expirations(database: Database, symbols: Sequence[str], *, on_or_after: date) -> dict[str, tuple[date, ...]]:
+    """Return the listed expirations from a day on, for those of the symbols of which some are known."""
+    params = {"symbols": list(symbols), "on_or_after": on_or_after}
+    rows = database.fetch_all("list_known_expirations", params)
+    return {row["symbol"]: tuple(row["expirations"]) for row in rows}
+
+
+def stored_quotes(database: Database, symbols: Sequence[str]) -> dict[str, StoredQuotes]:
+    """Return what option_chains holds of those of the symbols that it has rows of."""
+    rows = database.fetch_all("list_stored_quotes", {"symbols": list(symbols)})
+    return {
+        row["symbol"]: StoredQuotes(row["quoted_at"], tuple(sorted(row["expirations"])), row["two_sided"])
+        for row in rows
+    }
+
+
+def _symbols(database: Database, query: str, **params: Any) -> list[str]:
+    return [row["symbol"] for row in database.fetch_all(query, params)]

@@ -1,0 +1,268 @@
+"""The log of syncs: what it says of each job, which are alive, and what is to be continued, asked again or ranked."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from optsync_pipeline.storage import sync_log
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.market_tables import ChunkRows, write_chunk
+from optsync_pipeline.storage.sync_log import JobLock
+from optsync_pipeline_tests.chunks import NOW, make_chunk, open_job
+
+LATER = NOW + timedelta(minutes=10)
+SYMBOLS = ["AAPL", "MSFT", "NVDA", "TSLA"]
+
+
+def tell(database: Database, job_id: int, symbol: str, status: str, error_type: str | None = None) -> None:
+    """Write what became of one symbol."""
+    chunk: ChunkRows = make_chunk(job_id, [symbol])
+    if status != "success":
+        for table in ("stock_data", "stock_prices", "option_chains", "stock_premiums", "rejected_quotes"):
+            setattr(chunk, table, getattr(chunk, table).iloc[:0])
+        chunk.has_options = {}
+    chunk.results[0] |= {"status": status, "error_type": error_type}
+    write_chunk(database, chunk)
+
+
+def job(database: Database, job_id: int) -> dict[str, Any]:
+    row = sync_log.read_job(database, job_id)
+    assert row is not None
+    return row
+
+
+def statuses(database: Database, job_id: int) -> dict[str, str]:
+    return {row["symbol"]: row["status"] for row in sync_log.read_results(database, job_id)}
+
+
+def test_a_new_job_has_all_its_symbols_pending(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS, run_id="run-1", target_dtes=(30, 45))
+
+    assert statuses(database, job_id) == dict.fromkeys(SYMBOLS, "pending")
+    row = job(database, job_id)
+    assert (row["status"], row["run_id"], row["total_stocks"], row["target_dtes"]) == ("running", "run-1", 4, [30, 45])
+    assert row["started_at"] == NOW
+
+
+def test_progress_never_overwrites_a_result(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    tell(database, job_id, "AAPL", "success")
+    sync_log.mark_in_progress(database, job_id, ["AAPL", "MSFT"], LATER)
+
+    assert statuses(database, job_id)["AAPL"] == "success"
+    assert statuses(database, job_id)["MSFT"] == "in_progress"
+
+
+def test_a_finished_job_counts_its_results(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    tell(database, job_id, "AAPL", "success")
+    tell(database, job_id, "MSFT", "failed", "api_timeout")
+    tell(database, job_id, "NVDA", "skipped", "no_options")
+    sync_log.mark_in_progress(database, job_id, ["TSLA"], NOW)
+    sync_log.finish_job(database, job_id, "cancelled", NOW + timedelta(seconds=6))
+
+    row = job(database, job_id)
+    assert row["status"] == "cancelled"
+    assert [row[f"{name}_stocks"] for name in ("total", "successful", "failed", "skipped")] == [4, 1, 1, 1]
+    assert (row["duration_seconds"], row["stocks_per_second"]) == (6, 0.5)
+    assert row["error_summary"] == {"api_timeout": 1}
+    assert statuses(database, job_id)["TSLA"] == "pending"
+
+
+def test_a_job_is_alive_while_its_lock_is_held(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    lock = JobLock(database, job_id)
+
+    assert not sync_log.is_alive(database, job_id)
+    assert lock.acquire()
+    assert sync_log.is_alive(database, job_id)
+    assert not JobLock(database, job_id).acquire()
+    assert JobLock(database, job_id + 1).acquire()
+    lock.release()
+    assert not sync_log.is_alive(database, job_id)
+
+
+def test_a_killed_process_is_known_to_be_dead_at_once(database: Database, database_url: str) -> None:
+    job_id = open_job(database, SYMBOLS)
+    program = (
+        "import sys, time; from optsync_pipeline.storage.database import Database;"
+        "from optsync_pipeline.storage.sync_log import JobLock;"
+        "lock = JobLock(Database(sys.argv[1]), int(sys.argv[2])); print(lock.acquire(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, database_url, str(job_id)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        alive = sync_log.is_alive(database, job_id)
+        os.kill(process.pid, signal.SIGKILL)
+
+    assert alive
+    assert not _still_alive(database, job_id)
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,)) == job_id
+
+
+def _still_alive(database: Database, job_id: int) -> bool:
+    """Ask for up to a second: the server hears of the death when the kernel has closed the socket."""
+    for _ in range(50):
+        if not sync_log.is_alive(database, job_id):
+            return False
+        database.fetch_all("SELECT pg_sleep(0.02)")
+    return True
+
+
+@pytest.mark.parametrize(
+    ("status", "continued"), [("cancelled", True), ("completed", False), ("failed", True), (None, True)]
+)
+def test_a_full_sync_that_was_not_brought_to_its_end_is_continued(
+    database: Database, status: str | None, continued: bool
+) -> None:
+    job_id = open_job(database, SYMBOLS)
+    tell(database, job_id, "AAPL", "success")
+    if status is not None:
+        sync_log.finish_job(database, job_id, status, LATER)
+
+    found = sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,))
+    assert found == (job_id if continued else None)
+
+
+def test_a_full_sync_in_which_everything_failed_is_not_continued(database: Database) -> None:
+    job_id = open_job(database, ["AAPL"])
+    tell(database, job_id, "AAPL", "failed", "network_error")
+    sync_log.finish_job(database, job_id, "failed", LATER)
+
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,)) is None
+
+
+def test_a_job_that_still_runs_is_not_continued(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    lock = JobLock(database, job_id)
+    lock.acquire()
+
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,)) is None
+    lock.release()
+
+
+def test_only_the_newest_full_sync_for_the_same_targets_is_continued(database: Database) -> None:
+    old = open_job(database, SYMBOLS)
+    other_target = open_job(database, SYMBOLS, target_dtes=(45,))
+    open_job(database, SYMBOLS, sync_type="symbols")
+
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,)) == old
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(45,)) == other_target
+    assert sync_log.find_unfinished_job(database, since=LATER, target_dtes=(30,)) is None
+    sync_log.finish_job(database, open_job(database, SYMBOLS), "completed", LATER)
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,)) is None
+
+
+def test_a_continued_job_keeps_what_is_done_and_takes_new_symbols(database: Database) -> None:
+    job_id = open_job(database, ["AAPL", "MSFT", "NVDA"], run_id="run-1")
+    tell(database, job_id, "AAPL", "success")
+    sync_log.mark_in_progress(database, job_id, ["MSFT"], NOW)
+    sync_log.reopen_job(database, job_id, run_id="run-2", symbols=["AAPL", "TSLA"], now=LATER)
+
+    assert statuses(database, job_id) == {"AAPL": "success", "MSFT": "pending", "NVDA": "pending", "TSLA": "pending"}
+    row = job(database, job_id)
+    assert (row["status"], row["run_id"], row["total_stocks"]) == ("running", "run-2", 4)
+    assert sync_log.find_job_of_runs(database, ["run-0", "run-2"]) == job_id
+    assert sync_log.find_job_of_runs(database, ["run-1"]) is None
+
+
+def test_the_pause_of_a_continued_job_is_not_its_duration(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    sync_log.finish_job(database, job_id, "cancelled", NOW + timedelta(seconds=20))
+    sync_log.reopen_job(database, job_id, run_id=None, symbols=(), now=NOW + timedelta(hours=3))
+    sync_log.finish_job(database, job_id, "completed", NOW + timedelta(hours=3, seconds=5))
+
+    assert job(database, job_id)["duration_seconds"] == 25
+
+
+def test_dead_jobs_are_abandoned_and_living_and_young_ones_left(database: Database) -> None:
+    dead, living = open_job(database, SYMBOLS), open_job(database, SYMBOLS)
+    tell(database, dead, "AAPL", "success")
+    tell(database, dead, "MSFT", "failed", "api_timeout")
+    lock = JobLock(database, living)
+    lock.acquire()
+
+    assert sync_log.abandon_dead_jobs(database, NOW + timedelta(seconds=30)) == []
+    assert sync_log.abandon_dead_jobs(database, LATER) == [dead]
+    row = job(database, dead)
+    assert (row["status"], row["completed_at"], row["successful_stocks"]) == ("failed", LATER, 1)
+    assert row["error_summary"] == {"api_timeout": 1}
+    assert job(database, living)["status"] == "running"
+    lock.release()
+
+
+def test_a_symbol_that_heals_when_asked_again_is_counted_anew(database: Database) -> None:
+    job_id = open_job(database, ["AAPL", "MSFT"])
+    tell(database, job_id, "AAPL", "failed", "api_timeout")
+    tell(database, job_id, "MSFT", "failed", "api_timeout")
+    sync_log.finish_job(database, job_id, "failed", NOW + timedelta(seconds=5))
+    tell(database, job_id, "AAPL", "success")
+    sync_log.refresh_counts(database, job_id, LATER)
+
+    row = job(database, job_id)
+    assert (row["status"], row["successful_stocks"], row["failed_stocks"]) == ("completed", 1, 1)
+    assert (row["error_summary"], row["duration_seconds"], row["completed_at"]) == ({"api_timeout": 1}, 5, LATER)
+    assert sync_log.failed_symbols(database, job_id) == ["MSFT"]
+
+
+def test_failed_symbols_of_a_bulk_sync_are_asked_again_once(database: Database) -> None:
+    job_id = open_job(database, ["AAPL", "MSFT"])
+    tell(database, job_id, "AAPL", "success")
+    tell(database, job_id, "MSFT", "failed", "api_timeout")
+    assert sync_log.next_job_to_reask(database, completed_before=LATER) is None
+    sync_log.finish_job(database, job_id, "completed", NOW)
+
+    assert sync_log.next_job_to_reask(database, completed_before=NOW - timedelta(seconds=1)) is None
+    found = sync_log.next_job_to_reask(database, completed_before=LATER)
+    assert found is not None
+    assert found["job_id"] == job_id
+    assert sync_log.claim_reask(database, job_id, LATER)
+    assert not sync_log.claim_reask(database, job_id, LATER)
+    assert sync_log.next_job_to_reask(database, completed_before=LATER) is None
+
+
+def test_a_full_sync_overtakes_the_failures_of_an_older_one(database: Database) -> None:
+    old = open_job(database, ["AAPL"])
+    tell(database, old, "AAPL", "failed", "api_timeout")
+    sync_log.finish_job(database, old, "failed", NOW)
+    new = open_job(database, ["AAPL"])
+    tell(database, new, "AAPL", "success")
+    sync_log.finish_job(database, new, "completed", NOW)
+
+    assert sync_log.next_job_to_reask(database, completed_before=LATER) is None
+
+
+def test_a_sync_is_ranked_once_and_again_after_it_changed(database: Database) -> None:
+    job_id = open_job(database, ["AAPL"])
+    tell(database, job_id, "AAPL", "success")
+    assert sync_log.jobs_to_rank(database) == []
+    sync_log.finish_job(database, job_id, "completed", NOW)
+
+    assert [row["job_id"] for row in sync_log.jobs_to_rank(database)] == [job_id]
+    sync_log.mark_ranked(database, [job_id], NOW + timedelta(seconds=1))
+    assert sync_log.jobs_to_rank(database) == []
+    sync_log.refresh_counts(database, job_id, LATER)
+    assert [row["job_id"] for row in sync_log.jobs_to_rank(database)] == [job_id]
+
+
+def test_a_sync_without_any_success_is_not_ranked(database: Database) -> None:
+    job_id = open_job(database, ["AAPL"])
+    tell(database, job_id, "AAPL", "failed", "api_timeout")
+    sync_log.finish_job(database, job_id, "failed", NOW)
+
+    assert sync_log.jobs_to_rank(database) == []
+
+
+def test_jobs_are_listed_newest_first(database: Database) -> None:
+    first, second = open_job(database, SYMBOLS), open_job(database, SYMBOLS)
+
+    assert [row["job_id"] for row in sync_log.list_jobs(database)] == [second, first]
+    assert len(sync_log.list_jobs(database, limit=1)) == 1
+    assert sync_log.read_job(database, 999) is None

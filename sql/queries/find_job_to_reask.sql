@@ -1,0 +1,14 @@
+-- The newest ended bulk sync with failed symbols that were not asked again; none that a newer full sync has overtaken.
+SELECT *
+FROM sync_jobs
+WHERE sync_type <> 'partition'
+  AND status IN ('completed', 'failed')
+  AND failed_stocks > 0
+  AND reask_done_at IS NULL
+  AND completed_at <= %(completed_before)s
+  AND NOT EXISTS (
+      SELECT FROM sync_jobs AS newer
+      WHERE newer.job_id > sync_jobs.job_id AND newer.sync_type = 'all' AND newer.status = 'completed'
+  )
+ORDER BY job_id DESC
+LIMIT 1

@@ -1,0 +1,25 @@
+-- Writes what became of symbols of a job, over what an earlier run of the same job wrote.
+INSERT INTO sync_stock_results (
+    job_id, symbol, status, started_at, completed_at, duration_ms, options_fetched, options_inserted,
+    options_rejected, premiums_inserted, current_price, expirations, quoted_at, error_type,
+    error_message, retry_count, requests, data_provider, attempts
+)
+VALUES %s
+ON CONFLICT (job_id, symbol) DO UPDATE SET
+    status = excluded.status,
+    started_at = excluded.started_at,
+    completed_at = excluded.completed_at,
+    duration_ms = excluded.duration_ms,
+    options_fetched = excluded.options_fetched,
+    options_inserted = excluded.options_inserted,
+    options_rejected = excluded.options_rejected,
+    premiums_inserted = excluded.premiums_inserted,
+    current_price = excluded.current_price,
+    expirations = excluded.expirations,
+    quoted_at = excluded.quoted_at,
+    error_type = excluded.error_type,
+    error_message = excluded.error_message,
+    retry_count = excluded.retry_count,
+    requests = excluded.requests,
+    data_provider = excluded.data_provider,
+    attempts = excluded.attempts
