@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.market_tables import ChunkRows
 from optsync_pipeline.storage.stocks import upsert_stocks
-from optsync_pipeline.storage.sync_log import create_job
 
 NOW = datetime(2026, 7, 16, 15, 30, tzinfo=UTC)
 EXPIRATION = date(2026, 8, 21)
@@ -20,7 +20,9 @@ def open_job(database: Database, symbols: Sequence[str], **changes: Any) -> int:
     """Add the stocks and open a job for them."""
     upsert_stocks(database, [{"symbol": symbol} for symbol in symbols])
     job = {"sync_type": "all", "run_id": None, "concurrency_level": 10, "target_dtes": (30,), "now": NOW}
-    return create_job(database, symbols=symbols, **(job | changes))
+    lock = sync_log.open_job(database, symbols=symbols, **(job | changes))
+    lock.release()
+    return lock.job_id
 
 
 def make_chunk(job_id: int, symbols: Sequence[str], *, contracts: int = 4, price: float = 100.0) -> ChunkRows:

@@ -15,6 +15,7 @@ from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan, SyncReport
 from optsync_pipeline.sync.outcome import SymbolOutcome
+from optsync_pipeline_tests.chunks import open_job
 
 TRADING = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)  # Monday, 11:00 in New York
 EVENING = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)  # the same Monday, 20:00
@@ -265,9 +266,9 @@ def test_leaving_the_block_early_stops_the_sync_and_cancels_its_job(
     engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.3})
-    with pytest.raises(ZeroDivisionError), engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
-        for _ in running:
-            raise ZeroDivisionError
+    running = engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all"))
+    with running:
+        next(iter(running))
     job = sync_log.read_job(database, running.job_id)
     assert job is not None
     assert job["status"] == "cancelled"
@@ -308,3 +309,23 @@ def test_a_job_in_which_nothing_could_be_done_is_failed(
     assert job is not None
     assert job["status"] == "failed"
     assert job["error_summary"] == {"provider_error": 3}
+
+
+def test_a_running_job_is_alive_from_the_moment_it_can_be_seen(
+    engine: SyncEngine, database: Database, symbols: list[str]
+) -> None:
+    running = engine.start(SyncPlan(symbols=tuple(symbols[:2]), sync_type="all"))
+    assert sync_log.is_alive(database, running.job_id)
+    with running:
+        list(running)
+    assert not sync_log.is_alive(database, running.job_id)
+
+
+def test_a_new_sync_says_of_dead_jobs_that_they_failed(
+    engine: SyncEngine, database: Database, symbols: list[str]
+) -> None:
+    dead = open_job(database, symbols)
+    run(engine, symbols[:1], sync_type="symbols")
+    job = sync_log.read_job(database, dead)
+    assert job is not None
+    assert job["status"] == "failed"

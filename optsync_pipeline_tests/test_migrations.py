@@ -72,7 +72,7 @@ def test_an_edited_migration_is_named(empty_database: Database, folder: Path) ->
     apply_migrations(empty_database, folder)
     (folder / "0001_first.sql").write_text("CREATE TABLE first (id bigint);")
 
-    with pytest.raises(MigrationError, match="0001_first.sql was changed after it was applied"):
+    with pytest.raises(MigrationError, match=r"0001_first\.sql was changed after it was applied"):
         apply_migrations(empty_database, folder)
 
 
@@ -96,7 +96,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(empty_database: Databas
 def test_a_gap_in_the_numbers_is_an_error(folder: Path) -> None:
     (folder / "0004_fourth.sql").write_text("")
 
-    with pytest.raises(MigrationError, match="0004_fourth.sql .* should begin with 0003_"):
+    with pytest.raises(MigrationError, match=r"0004_fourth\.sql .* should begin with 0003_"):
         read_migrations(folder)
 
 

@@ -1,6 +1,6 @@
 """The log of syncs: jobs, what became of each symbol, and which jobs are alive.
 
-    create_job ──► running ──► finish_job ──► completed, failed or cancelled
+    open_job ────► running ──► finish_job ──► completed, failed or cancelled
                      │  ▲                          │
        process gone ─┘  └──── reopen_job ◄─────────┘ cancelled, or dead: only what is not done is asked
                                                       completed or failed: refresh_counts after symbols were asked again
@@ -27,15 +27,15 @@ class JobLock:
     """The proof that a job's process lives: a lock on a connection of its own, held from acquire() to release()."""
 
     def __init__(self, database: Database, job_id: int) -> None:
+        self.job_id = job_id
         self._database = database
-        self._job_id = job_id
         self._connection: psycopg2.extensions.connection | None = None
 
     def acquire(self) -> bool:
         """Take the lock; return False where another process has it."""
         connection = self._database.dedicated_connection()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCK_CLASS, self._job_id))
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCK_CLASS, self.job_id))
             (acquired,) = cursor.fetchone() or (False,)
         if acquired:
             self._connection = connection
@@ -50,7 +50,7 @@ class JobLock:
             self._connection = None
 
 
-def create_job(
+def open_job(
     database: Database,
     *,
     sync_type: str,
@@ -59,8 +59,8 @@ def create_job(
     concurrency_level: int,
     target_dtes: Sequence[int],
     now: datetime,
-) -> int:
-    """Open a job with all its symbols pending; return its job_id."""
+) -> JobLock:
+    """Open a job with all its symbols pending; return its lock, held."""
     job = {
         "run_id": run_id,
         "sync_type": sync_type,
@@ -70,10 +70,13 @@ def create_job(
         "target_dtes": list(target_dtes),
     }
 
-    def write(cursor: psycopg2.extensions.cursor) -> int:
+    def write(cursor: psycopg2.extensions.cursor) -> JobLock:
         (row,) = fetch_rows(cursor, "create_sync_job", job)
         cursor.execute(sql_text("insert_pending_results"), {"job_id": row["job_id"], "symbols": list(symbols)})
-        return int(row["job_id"])
+        # Before the commit: nobody may see a running job that nobody seems to run.
+        lock = JobLock(database, int(row["job_id"]))
+        lock.acquire()
+        return lock
 
     return database.run_transaction(write)
 

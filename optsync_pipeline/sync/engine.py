@@ -21,9 +21,13 @@ from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
-from optsync_pipeline.sync.run import SyncError, SyncPlan, SyncReport, SyncRun
+from optsync_pipeline.sync.run import SyncPlan, SyncReport, SyncRun
 
 __all__ = ["SyncEngine", "SyncError", "SyncPlan", "SyncReport", "SyncRun"]
+
+
+class SyncError(Exception):
+    """A sync cannot start as asked. The text says why and what to do."""
 
 
 class SyncEngine:
@@ -47,39 +51,44 @@ class SyncEngine:
             raise SyncError("no symbols to sync: add some with `optsync stocks add` or `optsync stocks import`")
         latest_session(self.clock())  # the calendar takes half a second to build: once here, not in every thread
         providers = self._providers if self._providers is not None else build_providers(self.settings)
-        job_id, todo, done = self._open_job(plan)
+        lock, todo, done = self._open_job(plan)
         return SyncRun(
             plan,
             self.database,
             self.settings,
             self.clock,
-            job_id,
+            lock,
             todo,
             done,
             providers,
             owns_providers=self._providers is None,
         )
 
-    def _open_job(self, plan: SyncPlan) -> tuple[int, list[str], list[SymbolOutcome]]:
+    def _open_job(self, plan: SyncPlan) -> tuple[sync_log.JobLock, list[str], list[SymbolOutcome]]:
         now = self.clock()
-        if plan.continue_job_id is None:
-            job_id = sync_log.create_job(
-                self.database,
-                sync_type=plan.sync_type,
-                symbols=plan.symbols,
-                run_id=plan.run_id,
-                concurrency_level=self.settings.max_concurrent_fetches,
-                target_dtes=plan.target_dtes or self.settings.target_dtes,
-                now=now,
-            )
-            return job_id, list(plan.symbols), []
-        job_id = plan.continue_job_id
-        if sync_log.is_alive(self.database, job_id):
+        if plan.continue_job_id is not None:
+            return self._take_up_job(plan, plan.continue_job_id, now)
+        sync_log.abandon_dead_jobs(self.database, now)
+        lock = sync_log.open_job(
+            self.database,
+            sync_type=plan.sync_type,
+            symbols=plan.symbols,
+            run_id=plan.run_id,
+            concurrency_level=self.settings.max_concurrent_fetches,
+            target_dtes=plan.target_dtes or self.settings.target_dtes,
+            now=now,
+        )
+        return lock, list(plan.symbols), []
+
+    def _take_up_job(
+        self, plan: SyncPlan, job_id: int, now: datetime
+    ) -> tuple[sync_log.JobLock, list[str], list[SymbolOutcome]]:
+        lock = sync_log.JobLock(self.database, job_id)
+        if not lock.acquire():
             raise SyncError(f"sync job {job_id} is still running: wait for it, or stop the process that runs it")
         if plan.reask:
-            return job_id, list(plan.symbols), []
+            return lock, list(plan.symbols), []
         sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
         rows = sync_log.read_results(self.database, job_id)
         done = [outcome_from_row(row) for row in rows if row["status"] in ("success", "skipped")]
-        todo = [row["symbol"] for row in rows if row["status"] in ("pending", "failed")]
-        return job_id, todo, done
+        return lock, [row["symbol"] for row in rows if row["status"] in ("pending", "failed")], done

@@ -57,10 +57,6 @@ class SyncReport:
     cancelled: bool = False
 
 
-class SyncError(Exception):
-    """A sync cannot start as asked. The text says why and what to do."""
-
-
 class SyncRun:
     """One running sync: iterate it for outcomes; leaving its `with` block early stops it and keeps what is fetched."""
 
@@ -70,14 +66,14 @@ class SyncRun:
         database: Database,
         settings: Settings,
         clock: Callable[[], datetime],
-        job_id: int,
+        lock: sync_log.JobLock,
         todo: list[str],
         done: list[SymbolOutcome],
         providers: Sequence[Provider],
         *,
         owns_providers: bool,
     ) -> None:
-        self.job_id = job_id
+        self.job_id = lock.job_id
         self.total = len(todo) + len(done)
         self.report = SyncReport()
         self._plan = plan
@@ -91,13 +87,11 @@ class SyncRun:
         self._stop = threading.Event()
         self._fault: BaseException | None = None
         self._outcomes: queue.SimpleQueue[SymbolOutcome | None] = queue.SimpleQueue()
-        self._lock = sync_log.JobLock(database, job_id)
+        self._lock = lock
         self._progress_told_at = 0.0
-        self._writer = threading.Thread(target=self._write_chunks, name=f"sync-{job_id}-writer", daemon=True)
+        self._writer = threading.Thread(target=self._write_chunks, name=f"sync-{lock.job_id}-writer", daemon=True)
 
     def __enter__(self) -> "SyncRun":
-        if not self._lock.acquire():
-            raise SyncError(f"sync job {self.job_id} was taken up by another process just now")
         self._writer.start()
         return self
 

@@ -1,8 +1,7 @@
--- Says of running jobs whose process is gone that they failed. A job younger than a minute may be about to lock itself.
+-- Says of running jobs whose process is gone that they failed.
 UPDATE sync_jobs
 SET status = 'failed', completed_at = %(now)s
 WHERE status = 'running'
-  AND coalesce(resumed_at, started_at) < %(now)s - interval '1 minute'
   AND NOT EXISTS (
       SELECT FROM pg_locks
       WHERE locktype = 'advisory'
