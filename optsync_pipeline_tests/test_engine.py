@@ -3,12 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from optsync_pipeline.providers.base import ChainReply, ChainRequest, Provider
+from optsync_pipeline.providers.build import build_providers
 from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.settings import Settings, load_settings
 from optsync_pipeline.storage import stocks, sync_log
@@ -329,3 +332,113 @@ def test_a_new_sync_says_of_dead_jobs_that_they_failed(
     job = sync_log.read_job(database, dead)
     assert job is not None
     assert job["status"] == "failed"
+
+
+def test_a_vendor_that_blocks_us_is_asked_for_one_known_symbol_a_chunk(
+    engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    run(engine, symbols)
+    sandbox.fault("delisted", symbol="*", status=403)
+    sandbox.reset_requests()
+    outcomes, _, _ = run(engine, symbols)
+    assert {outcome.error_type for outcome in outcomes.values()} == {"auth_error"}
+    chunks = len(symbols) // engine.settings.chunk_symbols
+    for provider in ("yahoo", "cboe"):
+        assert sandbox.requests(provider)["total"] <= len(symbols) + chunks + 2  # cookie and crumb
+
+
+def test_of_two_answers_the_proven_one_counts(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
+    sandbox.fault("delisted", provider="yahoo", symbol="*")
+    sandbox.fault("no_options", provider="cboe", symbol=symbols[0])
+    outcomes, _, _ = run(engine, symbols[:5])
+    assert (outcomes[symbols[0]].status, outcomes[symbols[0]].error_type) == ("skipped", "no_options")
+
+
+def test_a_stock_that_was_delisted_since_the_last_sync_is_told_as_such(
+    engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    run(engine, symbols[:5])
+    sandbox.fault("delisted", symbol=symbols[0], status=200)
+    outcomes, _, _ = run(engine, symbols[:5])
+    assert (outcomes[symbols[0]].status, outcomes[symbols[0]].error_type) == ("skipped", "delisted")
+
+
+def test_contracts_of_a_dead_chain_are_not_refused_where_another_provider_delivered(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("stale_quote", provider="yahoo", symbol=symbols[0])
+    outcomes, _, job_id = run(engine, symbols[:2])
+    outcome = outcomes[symbols[0]]
+    assert (outcome.status, outcome.data_provider) == ("success", "cboe")
+    rules = database.fetch_all("SELECT DISTINCT rule, data_provider FROM rejected_quotes WHERE job_id = %s", (job_id,))
+    assert "stale_quote" not in {row["rule"] for row in rules}
+    assert outcome.options_fetched == outcome.premiums_inserted + outcome.options_rejected
+
+
+def test_no_vendor_call_begins_after_a_stop(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
+    run(engine, symbols)  # every symbol now costs one request, and the cookie is there
+    sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.5})
+    with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
+        while sandbox.requests("yahoo")["at_once"] < engine.settings.max_concurrent_fetches:
+            time.sleep(0.01)
+        running.stop()
+        begun = sandbox.requests("yahoo")["total"]
+        list(running)
+    time.sleep(0.5)
+    assert sandbox.requests("yahoo")["total"] == begun
+
+
+def test_a_stop_ends_within_its_grace_while_a_vendor_hangs(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("timeout", symbol="*", seconds=60)
+    with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
+        time.sleep(0.5)
+        running.stop()
+        begun = time.monotonic()
+        assert list(running) == []
+    assert time.monotonic() - begun < 10
+    job = sync_log.read_job(database, running.job_id)
+    assert job is not None
+    assert job["status"] == "cancelled"
+
+
+def test_a_reply_that_our_own_code_cannot_digest_fails_alone(
+    database: Database, settings: Settings, clock: Clock, symbols: list[str]
+) -> None:
+    # A bug by construction: a provider whose reply breaks what every provider promises.
+    (yahoo,) = build_providers(settings.model_copy(update={"providers": ("yahoo",)}))
+    engine = SyncEngine(database, settings, clock, [Breaking(yahoo, symbols[1])])
+    outcomes, _, _ = run(engine, symbols[:4])
+    failed = {name: outcome.error_type for name, outcome in outcomes.items() if outcome.status == "failed"}
+    assert failed == {symbols[1]: "provider_error"}
+    assert "please report it" in (outcomes[symbols[1]].error_message or "")
+
+
+class Breaking:
+    """A provider whose reply for one symbol names an expiration that is no date."""
+
+    name = "yahoo"
+    quote_delay = timedelta(0)
+
+    def __init__(self, provider: Provider, victim: str) -> None:
+        self._provider = provider
+        self._victim = victim
+
+    def fetch_chain(self, request: ChainRequest) -> ChainReply:
+        reply = self._provider.fetch_chain(request)
+        if request.symbol != self._victim:
+            return reply
+        broken = [quote._replace(expiration_date=cast("date", "soon")) for quote in reply.contracts]
+        return replace(reply, contracts=broken)
+
+    def close(self) -> None:
+        self._provider.close()
+
+
+def test_a_continued_job_leaves_out_stocks_that_are_no_longer_asked_for(
+    engine: SyncEngine, database: Database, symbols: list[str]
+) -> None:
+    dead = open_job(database, symbols[:5])
+    outcomes, _, _ = run(engine, symbols[:4], continue_job_id=dead)
+    assert set(outcomes) == set(symbols[:4])

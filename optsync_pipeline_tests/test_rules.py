@@ -137,3 +137,9 @@ def test_of_the_recorded_chains_of_an_open_market_only_the_unquoted_one_is_dead(
         if judge_quotes(nearest["bid"].tolist(), nearest["ask"].tolist(), OPEN, OPEN):
             dead.append((symbol, len(nearest)))
     assert dead == [("CPRX", 8)]
+
+
+def test_a_quote_time_that_is_yet_to_come_is_a_fault_of_the_reply() -> None:
+    verdict = judge_quotes([1.0], [1.1], datetime(2286, 11, 20, tzinfo=UTC), OPEN)
+    assert verdict is not None
+    assert (verdict.error_type, verdict.rule) == ("invalid_data", "future_quote")

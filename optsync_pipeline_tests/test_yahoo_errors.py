@@ -119,7 +119,7 @@ class TestErrors:
         ("reply", "error"),
         [
             (Reply(HTML, 404), UnknownSymbol),
-            (Reply(HTML, 403), AuthError),
+            (Reply(HTML, 403), UnknownSymbol),
             (Reply("Too Many Requests", 429), RateLimited),
             (Reply(HTML, 500), VendorFault),
             (Reply(HTML, 503), VendorFault),
@@ -220,7 +220,7 @@ class TestErrors:
 
 FetchErrorOf: dict[int, type[FetchError]] = {
     400: InvalidReply,
-    403: AuthError,
+    403: UnknownSymbol,
     404: UnknownSymbol,
     429: RateLimited,
     500: VendorFault,

@@ -153,6 +153,10 @@ class _CallSlot:
         while not self._slots.acquire(timeout=_SLOT_POLL_SECONDS):
             if self._stop.is_set():
                 raise _StoppedBeforeAskingError
+        # Each call that ends wakes one that waits: without this look they would all still go out after a stop.
+        if self._stop.is_set():
+            self._slots.release()
+            raise _StoppedBeforeAskingError
 
     def __exit__(self, *_: object) -> None:
         self._slots.release()

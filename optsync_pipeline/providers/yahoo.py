@@ -1,13 +1,13 @@
 """Yahoo: a stock's chain by /v7/finance/options, one request an expiration, the stock's quote included.
 
     Yahoo says                                                      we say
-    status 404, or 200 with `result: []`                            UnknownSymbol
+    status 403 or 404, or 200 with `result: []`                     UnknownSymbol
     no expirations, and a quote with / without a price              NoOptions / UnknownSymbol
     no expirations, or not the one asked, though listed before      VendorFault
     an expiration listed but sent without contracts                 VendorFault
     only expirations that have passed                               StaleReply
     HTML, cut JSON, `result: null`, no price, no quote time         InvalidReply
-    401 after a new crumb, 403                                      AuthError
+    401 after a new crumb                                           AuthError
     429, crumb refused with 429                                     RateLimited
     5xx, no usable crumb                                            VendorFault
 
@@ -134,9 +134,9 @@ def _rows(value: object) -> list[Any]:
 
 def _check_list(symbol: str, page: _Page, relied_on: tuple[date, ...]) -> None:
     """Raise where the list of expirations ends the matter. relied_on: those that an earlier reply listed."""
+    if not page.listed and positive(page.quote.get("regularMarketPrice")) is None:
+        raise UnknownSymbol(f"Yahoo has neither a price nor options of {symbol}")
     if not page.listed and not relied_on:
-        if positive(page.quote.get("regularMarketPrice")) is None:
-            raise UnknownSymbol(f"Yahoo has neither a price nor options of {symbol}")
         raise NoOptions(f"Yahoo lists no options of {symbol}")
     lost = [expiration for expiration in relied_on if expiration not in page.listed]
     if lost:

@@ -4,7 +4,7 @@ Whether a row is sound enough to be stored at all is said in schemas.py; how vol
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -37,6 +37,7 @@ RULES = MappingProxyType(
         "duplicate_contract": "The reply holds the same expiration, strike and type twice; the first stays.",
         # Given by classify: stored in option_chains, not in stock_premiums.
         "missing_quote": "No bid or no ask.",
+        "future_quote": "The quote time is more than a day ahead.",
         "zero_quote": "Bid and ask are both 0: nobody quotes it, or the vendor has emptied its quotes.",
         "zero_bid": "The bid is 0: there is nobody to sell to.",
         "crossed_quote": "The ask is below the bid.",
@@ -52,12 +53,15 @@ RULES = MappingProxyType(
 _LIVE_TWO_SIDED_SHARE = 0.10
 _LIVE_QUOTED_SHARE = 0.50
 
+# A clock or a time zone may be off by hours; a time further ahead is nonsense, and would look fresh for ever.
+_FARTHEST_AHEAD = timedelta(days=1)
+
 
 class Verdict(NamedTuple):
     """Why a whole reply's quotes are not to be stored, in the words of sync_stock_results and rejected_quotes."""
 
     error_type: Literal["stale_data", "invalid_data"]
-    rule: Literal["stale_quote", "zero_quote"]
+    rule: Literal["stale_quote", "zero_quote", "future_quote"]
     message: str
 
 
@@ -69,6 +73,8 @@ def judge_quotes(
     quoted_at, now: aware datetimes. Quotes from before the open of the latest session are stale. Nearly all zero is a
     fault of the reply while the market is open, and the normal look of an emptied book while it is closed.
     """
+    if quoted_at > now + _FARTHEST_AHEAD:
+        return Verdict("invalid_data", "future_quote", f"quoted {quoted_at:%Y-%m-%d}, which is yet to come")
     opened = latest_session(now).open
     if quoted_at < opened:
         age, start = (f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for when in (quoted_at, opened))

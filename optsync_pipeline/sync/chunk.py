@@ -126,11 +126,12 @@ def _result_row(one: Fetched, error: FetchError | None, now: datetime) -> Row:
 
 def _refused_rows(one: Fetched, error: FetchError | None) -> list[Row]:
     """Contracts that were refused before they became rows: by the provider's reader, or with their whole reply."""
-    result, reply = one.result, one.result.reply
-    refused = [*(reply.refused if reply else ()), *result.refused]
+    reply = one.result.reply
+    # Where another provider delivered, a dead chain's contracts may well be sellable: only the attempts tell of it.
+    refused = list(reply.refused if reply else one.result.refused)
     if reply is not None and error is not None:
         refused.extend(RefusedContract(quote.contract_symbol, "stale_quote", str(error)) for quote in reply.contracts)
-    provider = reply.provider if reply else result.refused_provider
+    provider = reply.provider if reply else one.result.refused_provider
     return [{"symbol": one.request.symbol, "data_provider": provider, **contract._asdict()} for contract in refused]
 
 

@@ -88,7 +88,14 @@ class SyncEngine:
             raise SyncError(f"sync job {job_id} is still running: wait for it, or stop the process that runs it")
         if plan.reask:
             return lock, list(plan.symbols), []
-        sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
-        rows = sync_log.read_results(self.database, job_id)
+        try:
+            sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
+            rows = sync_log.read_results(self.database, job_id)
+        except BaseException:
+            lock.release()
+            raise
         done = [outcome_from_row(row) for row in rows if row["status"] in ("success", "skipped")]
-        return lock, [row["symbol"] for row in rows if row["status"] in ("pending", "failed")], done
+        # A stock that left the universe since the job began is not asked any more.
+        wanted = set(plan.symbols) or {row["symbol"] for row in rows}
+        unfinished = [row["symbol"] for row in rows if row["status"] in ("pending", "failed")]
+        return lock, [symbol for symbol in unfinished if symbol in wanted], done

@@ -4,12 +4,14 @@ More threads than vendor calls: a thread that waits before a retry holds no call
 threads are daemons, for a call that hangs in a vendor's socket must not keep the process from leaving.
 """
 
+import contextlib
 import logging
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from optsync_pipeline.fetching.router import FetchResult, Router
@@ -54,6 +56,7 @@ class FetchPool:
         self._guard = threading.Lock()
         self._started: list[str] = []
         self._under_way = 0
+        self._closed = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
             for number in range(min(threads, len(symbols)))
@@ -71,8 +74,9 @@ class FetchPool:
         except queue.Empty:
             return None
 
-    def drain(self) -> list[Fetched]:
-        """Take every result that is there now."""
+    def close(self) -> list[Fetched]:
+        """Take every result that is there now; what comes later is let go, and asked for again next time."""
+        self._closed.set()
         results = []
         while not self._results.empty():
             results.append(self._results.get_nowait())
@@ -101,7 +105,7 @@ class FetchPool:
             try:
                 fetched = self._fetch(symbol)
                 # A wait that the stop cut short is no end: the symbol stays to be done.
-                if fetched.result.reply is not None or not self._stop.is_set():
+                if not fetched.result.stopped:
                     self._hand_over(fetched)
             finally:
                 with self._guard:
@@ -112,19 +116,24 @@ class FetchPool:
         begun = time.monotonic()
         try:
             result = self._router.fetch(request)
-        except Exception as bug:
+        except Exception as bug:  # noqa: BLE001 - the next lines say why
             # One symbol's bug must not take the others along. Its text may hold anything, so only its type is told.
-            log.exception("fetching %s failed in our own code", symbol)
-            error = VendorFault(f"{symbol}: fault in optsync itself while reading the reply ({type(bug).__name__})")
-            result = FetchResult(symbol, reply=None, error=error, attempts=(), retry_count=0, requests=0)
+            frames = "".join(traceback.format_tb(bug.__traceback__))
+            log.error("reading the reply for %s failed in our own code: %s\n%s", symbol, type(bug).__name__, frames)  # noqa: TRY400
+            result = FetchResult(symbol, reply=None, error=_own(bug), attempts=(), retry_count=0, requests=0)
         return Fetched(request, result, 1000 * (time.monotonic() - begun))
 
     def _hand_over(self, fetched: Fetched) -> None:
-        while True:
-            try:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
                 self._results.put(fetched, timeout=0.5)
                 return
-            except queue.Full:
-                # The writer takes what is there when it stops; a result it cannot take is asked for again next time.
-                if self._stop.is_set():
-                    return
+
+
+def undigested(fetched: Fetched, bug: Exception) -> Fetched:
+    """Return a fetch as failed, because our own code broke on its reply."""
+    return replace(fetched, result=replace(fetched.result, reply=None, error=_own(bug)))
+
+
+def _own(bug: Exception) -> VendorFault:
+    return VendorFault(f"fault in optsync itself while reading the reply ({type(bug).__name__}); please report it")

@@ -14,6 +14,7 @@ from optsync_pipeline.providers.base import (
     AuthError,
     ChainRequest,
     FetchError,
+    NoOptions,
     StaleReply,
     UnknownSymbol,
     VendorFault,
@@ -38,33 +39,48 @@ class AnswerProof:
         self._target_dtes = target_dtes
         self._clock = clock
         self._answering: set[str] = set()
+        self._silent: set[str] = set()
 
     def learn(self, results: Iterable[FetchResult]) -> None:
-        """Remember which vendors answer: to be told each chunk before its answers are settled."""
+        """Begin a chunk: remember which vendors answer in it."""
         self._answering.update(result.reply.provider for result in results if result.reply is not None)
+        self._silent.clear()
 
-    def settle(self, result: FetchResult) -> FetchResult:
-        """Return the result as it is, or, where its answer cannot be believed, as the fault that it is then."""
-        if not isinstance(result.error, Answer):
+    def settle(self, result: FetchResult) -> FetchResult | None:
+        """Return the result as it is, or, where its answer cannot be believed, as the fault that it is then.
+
+        None where a stop came before that could be known: the symbol stays to be done.
+        """
+        answer = result.error
+        if not isinstance(answer, Answer):
             return result
-        for provider, _ in result.answers:
-            if provider in self._answering or self._known_symbol_answers(provider, result.symbol):
-                return result
-        return replace(result, error=_disbelieved(result.error))
+        for provider, kind in result.answers:
+            result = self._ask_known_symbol(provider, result)
+            if provider in self._answering:
+                # Of two vendors' answers the proven one counts.
+                return replace(result, error=_ANSWERS[kind](str(answer)))
+            if result.stopped:
+                return None
+        return replace(result, error=_disbelieved(answer))
 
-    def _known_symbol_answers(self, provider: str, but: str) -> bool:
-        symbol = stocks.known_good_symbol(self._database, provider, but=but) or ("AAPL" if but != "AAPL" else "MSFT")
-        result = self._router_of(provider).fetch(ChainRequest(symbol, self._target_dtes, self._clock()))
+    def _ask_known_symbol(self, provider: str, result: FetchResult) -> FetchResult:
+        """Ask one known symbol, once a chunk, where none was answered; its requests count for the symbol in doubt."""
+        if provider in self._answering or provider in self._silent:
+            return result
+        known = stocks.known_good_symbol(self._database, provider, but=result.symbol)
+        symbol = known or ("AAPL" if result.symbol != "AAPL" else "MSFT")
+        told = self._router_of(provider).fetch(ChainRequest(symbol, self._target_dtes, self._clock()))
         # A dead chain is an answer too: the vendor knows the symbol and lists its options.
-        answers = result.reply is not None or isinstance(result.error, StaleReply)
-        if answers:
-            self._answering.add(provider)
-        return answers
+        answers = told.reply is not None or isinstance(told.error, StaleReply)
+        if not told.stopped:
+            (self._answering if answers else self._silent).add(provider)
+        return replace(result, requests=result.requests + told.requests, stopped=told.stopped)
+
+
+_ANSWERS: dict[str, type[Answer]] = {kind.error_type: kind for kind in (NoOptions, UnknownSymbol)}
 
 
 def _disbelieved(answer: Answer) -> FetchError:
     text = f"{answer}; but no known symbol is answered either, so this is not believed"
     blocked = isinstance(answer, UnknownSymbol)
-    error: FetchError = AuthError(f"{text}: are we blocked?") if blocked else VendorFault(text)
-    error.requests = answer.requests
-    return error
+    return AuthError(f"{text}: are we blocked?") if blocked else VendorFault(text)

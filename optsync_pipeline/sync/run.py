@@ -16,8 +16,8 @@ from optsync_pipeline.providers.base import Provider
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import market_tables, stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.sync.chunk import build_chunk
-from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool
+from optsync_pipeline.sync.chunk import Chunk, build_chunk
+from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool, undigested
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
 from optsync_pipeline.sync.proof import AnswerProof
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 CHUNK_WAIT_SECONDS = 5.0
 # After a stop, calls under way may end; then what came is committed and the process can leave within 10 s.
 STOP_GRACE_SECONDS = 3.0
+STOP_COMMIT_SECONDS = 5.0
 # How often the symbols under way are told to the sync log: one statement each time, not one a symbol.
 PROGRESS_SECONDS = 0.5
 
@@ -99,7 +100,8 @@ class SyncRun:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-        self._writer.join()
+        # A database that hangs must not keep the process: the thread is a daemon, its transaction comes to nothing.
+        self._writer.join(STOP_GRACE_SECONDS + STOP_COMMIT_SECONDS)
         self._lock.release()
         if self._owns_providers:
             for provider in self._providers:
@@ -185,7 +187,7 @@ class SyncRun:
             if self._stop.is_set():
                 stopped_at = stopped_at or time.monotonic()
                 if pool.idle() or time.monotonic() - stopped_at > STOP_GRACE_SECONDS:
-                    waiting.extend(pool.drain())
+                    waiting.extend(pool.close())
                     self.report.cancelled = True
                     break
             full = len(waiting) >= self._settings.chunk_symbols
@@ -205,17 +207,34 @@ class SyncRun:
 
     def _commit(self, fetched: list[Fetched], proof: AnswerProof) -> None:
         proof.learn(one.result for one in fetched)
-        settled = [replace(one, result=proof.settle(one.result)) for one in fetched]
-        delays = {provider.name: provider.quote_delay for provider in self._providers}
+        results = [(one, proof.settle(one.result)) for one in fetched]
+        settled = [replace(one, result=result) for one, result in results if result is not None]
+        if not settled:
+            return
+        for chunk in self._build(settled):
+            market_tables.write_chunk(self._database, chunk.rows)
+            for row in chunk.rows.results:
+                self._outcomes.put(outcome_from_row(row, already_done=False))
+
+    def _build(self, settled: list[Fetched]) -> Iterator[Chunk]:
+        """Turn replies into rows; one that our own code cannot digest fails alone."""
         stored = stocks.stored_quotes(self._database, [one.request.symbol for one in settled])
-        chunk = build_chunk(
-            settled, job_id=self.job_id, settings=self._settings, now=self._clock(), delays=delays, stored=stored
-        )
-        market_tables.write_chunk(self._database, chunk.rows)
-        self.report.rejected_by_rule.update(chunk.rejected_by_rule)
-        self.report.contracts_seen += chunk.contracts_seen
-        for row in chunk.rows.results:
-            self._outcomes.put(outcome_from_row(row, already_done=False))
+        delays = {provider.name: provider.quote_delay for provider in self._providers}
+
+        def build(part: list[Fetched]) -> Chunk:
+            return build_chunk(
+                part, job_id=self.job_id, settings=self._settings, now=self._clock(), delays=delays, stored=stored
+            )
+
+        try:
+            yield build(settled)
+        except Exception:
+            log.exception("a chunk of %d symbols cannot be built as a whole", len(settled))
+            for one in settled:
+                try:
+                    yield build([one])
+                except Exception as bug:  # noqa: BLE001 - this symbol's reply; the others go on
+                    yield build([undigested(one, bug)])
 
     def _finish(self) -> None:
         database, now = self._database, self._clock()
