@@ -1,0 +1,191 @@
+"""What `optsync doctor` looks at, one function a subject. Each yields findings; printing them is doctor.py's."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Literal
+
+from optsync_pipeline.cli import processes
+from optsync_pipeline.settings import NO_EFFECT_YET, PREFIX, PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from optsync_pipeline.cli.app import App
+
+Level = Literal["ok", "warn", "fail"]
+
+SUPPORTED_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 1_000_000_000
+KNOWN_SYMBOL = "AAPL"
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A subject and how it is; where it is not ok, how to mend it."""
+
+    level: Level
+    subject: str
+    message: str
+    mend: str | None = None
+
+
+def check_versions(_app: "App") -> Iterator[Finding]:
+    """Python, and the installed packages beside constraints.txt."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] < SUPPORTED_PYTHON:
+        yield Finding("fail", "python", f"{version} is too old", "install Python 3.11 or newer, then `make setup`")
+    else:
+        yield Finding("ok", "python", version)
+    differing = [
+        f"{name} {installed} instead of {pinned}"
+        for name, pinned in _pins()
+        if (installed := _installed(name)) not in (pinned, None)
+    ]
+    if differing:
+        more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        yield Finding("warn", "packages", ", ".join(differing[:SHOWN]) + more, "run `make setup`")
+    else:
+        yield Finding("ok", "packages", "as pinned in constraints.txt")
+
+
+def check_settings(app: "App") -> Iterator[Finding]:
+    """What is set without effect, and which providers are left out."""
+    settings = app.settings
+    idle = sorted(PREFIX + name.upper() for name in settings.model_fields_set & NO_EFFECT_YET)
+    if idle:
+        yield Finding("warn", "settings", f"set without effect yet: {', '.join(idle)}", "nothing to mend")
+    else:
+        yield Finding("ok", "settings", "sound")
+    for name in settings.providers:
+        if reason := settings.why_left_out(name):
+            yield Finding("warn", f"provider {name}", f"left out: it {reason}", "or name others in OPTSYNC_PROVIDERS")
+    if not settings.usable_providers:
+        yield Finding("fail", "providers", "nobody can be asked", "set OPTSYNC_PROVIDERS=yahoo")
+
+
+def check_home(app: "App") -> Iterator[Finding]:
+    """The folder of all state: that it can be written, and has room."""
+    home = app.settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    probe = home / ".doctor"
+    probe.write_text("")
+    probe.unlink()
+    free = shutil.disk_usage(home).free
+    if free < LEAST_FREE_BYTES:
+        yield Finding(
+            "warn", "home", f"{home} has {free / 1e9:.1f} GB left", "make room: a year of syncs takes some GB"
+        )
+    else:
+        yield Finding("ok", "home", f"{home}, {free / 1e9:.0f} GB free")
+
+
+def check_database(app: "App") -> Iterator[Finding]:
+    """That the database answers, and has the tables of this version."""
+    from optsync_pipeline.storage.database import Database
+    from optsync_pipeline.storage.migrations import pending
+
+    settings = app.settings
+    url = settings.database_url.get_secret_value() if settings.database_url else app.embedded.ensure_running()
+    with closing(Database(url)) as database:
+        missing = pending(database)
+        row = database.fetch_one("SELECT current_setting('server_version') AS version") or {}
+    kind = "embedded" if settings.uses_embedded_database else "OPTSYNC_DATABASE_URL"
+    yield Finding("ok", "database", f"PostgreSQL {row.get('version')} at {database.address} ({kind})")
+    if missing:
+        names = ", ".join(migration.name for migration in missing)
+        yield Finding("warn", "migrations", f"{len(missing)} to apply: {names}", "run `optsync db migrate`")
+    else:
+        yield Finding("ok", "migrations", "all applied")
+
+
+def check_dagster(app: "App") -> Iterator[Finding]:
+    """Dagster's home and instance, that the code location loads, and that each stock has its partition."""
+    import dagster as dg
+
+    from optsync_pipeline.definitions import build_definitions
+    from optsync_pipeline.partitions import DIMENSION
+    from optsync_pipeline.storage.stocks import active_symbols
+
+    with app.open_instance() as instance, app.open_database() as database:
+        keys = set(instance.get_dynamic_partitions(DIMENSION))
+        active = active_symbols(database)
+    yield Finding("ok", "dagster home", str(app.settings.dagster_home))
+    without = len(set(active) - keys)
+    if without:
+        yield Finding(
+            "warn", "partitions", f"{without} of {len(active)} stocks have none", "the next `optsync sync --all`"
+        )
+    else:
+        yield Finding("ok", "partitions", f"{len(active)} stocks, each with its partition")
+    dg.Definitions.validate_loadable(build_definitions(app.settings))
+    yield Finding("ok", "code location", "optsync_pipeline.definitions loads")
+
+
+def check_schedule(app: "App") -> Iterator[Finding]:
+    """Whether the daily sync would run."""
+    note = processes.read_note(app.settings.home / "up.json")
+    at = f"{app.settings.daily_sync_time:%H:%M} New York"
+    if note and note.living():
+        yield Finding("ok", "schedule", f"`optsync up` runs at {note.url}; daily sync at {at}")
+    else:
+        yield Finding("warn", "schedule", "`optsync up` is not running: no daily sync", "run `optsync up`, or use cron")
+
+
+def check_providers(app: "App") -> Iterator[Finding]:
+    """One light request to each provider that a sync would ask."""
+    from optsync_pipeline.providers.base import ChainRequest, FetchError
+    from optsync_pipeline.providers.build import build_providers
+
+    now = datetime.now(UTC)
+    for provider in build_providers(app.settings) if app.settings.usable_providers else ():
+        with closing(provider):
+            request = ChainRequest(_symbol_to_ask(app, provider.name), app.settings.target_dtes, now)
+            try:
+                reply = provider.fetch_chain(request)
+            except FetchError as error:
+                mend = f"check the network, OPTSYNC_{provider.name.upper()}_URL, and try again later"
+                yield Finding(
+                    "fail", f"provider {provider.name}", f"{request.symbol}: {error.error_type}: {error}", mend
+                )
+                continue
+        age = (now - reply.quote.quoted_at).total_seconds() / 60
+        told = f"{request.symbol}: {len(reply.contracts)} contracts, quoted {age:,.0f} minutes ago"
+        yield Finding("ok", f"provider {provider.name}", told)
+
+
+CHECKS: tuple[tuple[str, Callable[["App"], Iterator[Finding]]], ...] = (
+    ("versions", check_versions),
+    ("settings", check_settings),
+    ("home", check_home),
+    ("database", check_database),
+    ("dagster", check_dagster),
+    ("schedule", check_schedule),
+    ("providers", check_providers),
+)
+
+
+def _pins() -> list[tuple[str, str]]:
+    lines = (PROJECT_ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [(name, pinned) for name, found, pinned in (line.partition("==") for line in lines) if found]
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None  # pins of the tools for development: nothing is wrong without them
+
+
+def _symbol_to_ask(app: "App", provider: str) -> str:
+    from optsync_pipeline.storage.errors import StorageError
+    from optsync_pipeline.storage.stocks import known_good_symbol
+
+    try:
+        with app.open_database() as database:
+            return known_good_symbol(database, provider, but="") or KNOWN_SYMBOL
+    except StorageError:  # told by check_database; a provider can be asked all the same
+        return KNOWN_SYMBOL

@@ -1,0 +1,102 @@
+"""How lists are shown: a table on a terminal, plain lines into a pipe, JSON when asked.
+
+Into a pipe a row is one line, never wrapped or cut, without colour. On a terminal too narrow for every column those
+marked optional give way, the last first.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a list. write: how a value is shown; optional: a narrow terminal may leave it out."""
+
+    key: str
+    title: str
+    write: Callable[[Any], str] = str
+    right: bool = False
+    optional: bool = False
+
+
+def number(decimals: int, suffix: str = "") -> Callable[[Any], str]:
+    """Return a writer of numbers with thousands separators."""
+    return lambda value: f"{value:,.{decimals}f}{suffix}"
+
+
+def moment(value: datetime) -> str:
+    """Write a time as a person in that time zone reads it."""
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def age(span: timedelta) -> str:
+    """Write how long ago something was, in its largest unit."""
+    seconds = max(0, int(span.total_seconds()))
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document. Times are ISO 8601 in UTC, decimals numbers."""
+    click.echo(json.dumps(value, indent=2, default=_json_value, allow_nan=False))
+
+
+def print_rows(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Print rows as aligned lines under their headings; on a terminal as a table. The title goes above."""
+    on_terminal = sys.stdout.isatty()
+    cells = [[_cell(column, row) for column in columns] for row in rows]
+    widths = [max([len(column.title), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+    width = shutil.get_terminal_size().columns if on_terminal else None
+    shown = _columns_that_fit(columns, widths, width)
+    if title:
+        click.secho(title, bold=True)
+    click.secho(_line([column.title for column in columns], columns, widths, shown), bold=True)
+    if on_terminal:
+        click.secho(GAP.join("\u2500" * widths[i] for i in shown), dim=True)
+    for line in cells:
+        click.echo(_line(line, columns, widths, shown))
+
+
+def _columns_that_fit(columns: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:
+    shown = list(range(len(columns)))
+    # What does not fit without the optional columns is wrapped by the terminal: nothing is ever cut off.
+    while width is not None and sum(widths[i] + len(GAP) for i in shown) - len(GAP) > width:
+        spare = [i for i in shown if columns[i].optional]
+        if not spare:
+            break
+        shown.remove(spare[-1])
+    return shown
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int]) -> str:
+    padded = (cells[i].rjust(widths[i]) if columns[i].right else cells[i].ljust(widths[i]) for i in shown)
+    return GAP.join(padded).rstrip()
+
+
+def _cell(column: Column, row: Mapping[str, Any]) -> str:
+    value = row[column.key]
+    # A vendor's text may hold line breaks; a row stays one line.
+    return "-" if value is None or value == "" else " ".join(column.write(value).split())
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError(f"{type(value).__name__} has no JSON form here")

@@ -1,0 +1,150 @@
+"""`optsync stocks`: which stocks are synced. A stock is a row of `stocks` and a partition of Dagster's."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from optsync_pipeline.cli.app import App, pass_app
+from optsync_pipeline.cli.command import command, group
+from optsync_pipeline.cli.errors import CommandError
+from optsync_pipeline.cli.output import Column, moment, number, print_json, print_rows
+
+
+@group("stocks", examples="optsync stocks add AAPL MSFT BRK.B\noptsync stocks list")
+def stocks() -> None:
+    """Choose which stocks are synced."""
+
+
+@command(
+    "import",
+    examples="optsync stocks import us_equities.csv\ncurl -s https://example.com/list.csv | optsync stocks import -",
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@pass_app
+def import_file(app: App, file: Path) -> None:
+    """Add the stocks of a CSV file (`-`: standard input).
+
+    The columns are those of the Nasdaq screener (symbol, name, sector, industry, market_cap) or of the S&P list
+    (Symbol, Security, GICS Sector, GICS Sub-Industry); others are ignored. All stocks are imported, or none.
+    """
+    from optsync_pipeline.cli.stock_lists import read_stock_list
+
+    name = "standard input" if str(file) == "-" else file.name
+    listed = read_stock_list(_content(file), name)
+    added, known = put_in(app, [stock._asdict() for stock in listed.stocks])
+    click.echo(f"{name}: {_count(added, 'stock')} added, {known} there before")
+    if listed.repeated:
+        click.echo(f"{_count(listed.repeated, 'line')} named a stock again and changed nothing")
+    if listed.preferred:
+        click.echo(f"{_count(listed.preferred, 'line')} left out: preferred shares, which have no listed options")
+
+
+@command("add", examples="optsync stocks add AAPL\noptsync stocks add AAPL MSFT brk-b")
+@click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL...")
+@pass_app
+def add(app: App, symbols: tuple[str, ...]) -> None:
+    """Add stocks by symbol; class shares as BRK.B.
+
+    Any number, in any case, BRK.B also as BRK-B or BRK/B. Needs no network: whether a stock exists, the next sync
+    finds out.
+    """
+    wanted = _normalised(symbols)
+    added, known = put_in(app, [{"symbol": symbol} for symbol in wanted])
+    click.echo(f"{_count(added, 'stock')} added, {known} there before: {', '.join(wanted)}")
+
+
+@command("remove", examples="optsync stocks remove GME\noptsync stocks remove GME BRK.A")
+@click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL...")
+@pass_app
+def remove(app: App, symbols: tuple[str, ...]) -> None:
+    """Take stocks out of future syncs; their history stays."""
+    from optsync_pipeline.partitions import DIMENSION
+    from optsync_pipeline.storage.stocks import active_symbols, deactivate
+
+    wanted = _normalised(symbols)
+    with app.open_database() as database:
+        unknown = sorted(set(wanted) - set(active_symbols(database)))
+        if unknown:
+            raise CommandError(f"not among the stocks: {', '.join(unknown)}; `optsync stocks list` shows them")
+        with app.open_instance() as instance:
+            removed = deactivate(database, wanted)
+            for symbol in removed:
+                instance.delete_dynamic_partition(DIMENSION, symbol)
+    click.echo(f"{_count(len(removed), 'stock')} removed: {', '.join(removed)}; what was synced of them stays")
+
+
+@command("list", examples="optsync stocks list\noptsync stocks list --all --json")
+@click.option("--all", "everything", is_flag=True, help="Those that were removed too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_app
+def list_command(app: App, everything: bool, as_json: bool) -> None:
+    """List the stocks with their last quote, the largest first."""
+    from optsync_pipeline.storage.stocks import list_stocks
+
+    with app.open_database() as database:
+        rows = [row for row in list_stocks(database) if everything or row["is_active"]]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_rows(_COLUMNS if not everything else (*_COLUMNS, Column("is_active", "synced", _yes_no)), rows)
+    else:
+        click.echo("no stocks yet: `optsync stocks import FILE` or `optsync stocks add AAPL`", err=True)
+
+
+for part in (import_file, add, remove, list_command):
+    stocks.add_command(part)
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+_COLUMNS = (
+    Column("symbol", "symbol"),
+    Column("company_name", "company", optional=True),
+    Column("sector", "sector", optional=True),
+    Column("market_cap", "market cap $", number(0), right=True),
+    Column("has_options", "options", _yes_no),
+    Column("current_price", "price $", number(2), right=True),
+    Column("quoted_at", "quoted at", moment),
+    Column("data_provider", "provider", optional=True),
+)
+
+
+def _content(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(
+            f"{file} cannot be read ({error.strerror}): give a CSV file, or - for standard input"
+        ) from None
+
+
+def _normalised(symbols: Sequence[str]) -> list[str]:
+    from optsync_pipeline.symbols import normalise_symbol
+
+    try:
+        return list(dict.fromkeys(normalise_symbol(symbol) for symbol in symbols))
+    except ValueError as error:
+        raise CommandError(f"{error}; nothing was changed") from None
+
+
+def put_in(app: App, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Make rows and partitions of stocks; return how many are new, and how many were there before."""
+    from optsync_pipeline.local_runs import add_partitions
+    from optsync_pipeline.storage.stocks import upsert_stocks
+
+    # Both are opened first: where one of them is down, neither is changed.
+    with app.open_database() as database, app.open_instance() as instance:
+        counts = upsert_stocks(database, rows)
+        add_partitions(instance, [row["symbol"] for row in rows])
+    return counts
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"

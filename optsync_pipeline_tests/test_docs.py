@@ -1,0 +1,76 @@
+"""The documentation and the files around the code say what is true: commands, links, pins, hooks, one entry for CI."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from optsync_pipeline.cli.errors import NOTHING_DONE, OK, SOME_FAILED, STOPPED, WRONG_USE
+from optsync_pipeline.settings import PROJECT_ROOT
+from optsync_pipeline_tests.test_cli_help import COMMANDS
+
+OPERATIONS = (PROJECT_ROOT / "docs" / "operations.md").read_text()
+PROJECT = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
+PINS = {
+    canonicalize_name(line.partition("==")[0]): line.partition("==")[2]
+    for line in (PROJECT_ROOT / "constraints.txt").read_text().splitlines()
+    if not line.startswith("#")
+}
+PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *PROJECT_ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS[1:] if path not in {("db",), ("stocks",)}], ids=" ".join)
+def test_every_command_is_on_the_operations_page(path: tuple[str, ...]) -> None:
+    assert f"| `optsync {' '.join(path)}` |" in OPERATIONS
+
+
+def test_the_operations_page_names_no_command_that_does_not_exist() -> None:
+    known = {" ".join(path) for path in COMMANDS}
+    for words in re.findall(r"`optsync ((?:db|stocks) \w+|[a-z]+)\b", OPERATIONS):
+        assert words in known
+
+
+def test_the_operations_page_has_the_exit_codes() -> None:
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", OPERATIONS, flags=re.MULTILINE)}
+    assert told == {OK, SOME_FAILED, WRONG_USE, NOTHING_DONE, STOPPED}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_dependency_is_pinned_within_its_range() -> None:
+    for line in [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]:
+        requirement = Requirement(line)
+        assert PINS[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_the_pins_name_no_index_and_nothing_unpinned() -> None:
+    lines = (PROJECT_ROOT / "constraints.txt").read_text().splitlines()
+    assert all(line.startswith("# ") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][\w.+!]*", line) for line in lines)
+
+
+def test_all_dagster_packages_are_of_one_release() -> None:
+    pins = {str(name): version for name, version in PINS.items() if name.startswith("dagster")}
+    # Dagster's libraries have numbers of their own.
+    assert pins.pop("dagster-postgres") == pins["dagster"].replace("1.13.", "0.29.")
+    assert len(set(pins.values())) == 1
+
+
+def test_the_hooks_are_valid() -> None:
+    hooks = PROJECT_ROOT / ".pre-commit-config.yaml"
+    command = [sys.executable, "-m", "pre_commit", "validate-config", str(hooks)]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_ci_runs_make_test_and_nothing_else() -> None:
+    lines = (PROJECT_ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line for line in lines if line and not line.startswith("#")]
+    assert commands == ["set -eu", 'cd "$(dirname "$0")/.."', "exec make test"]
