@@ -94,10 +94,10 @@ def test_winter_time_is_five_hours_behind(market: ScriptedMarket, cboe: CboeProv
     assert ask(cboe).quote.quoted_at == datetime(2026, 1, 16, 21, tzinfo=UTC)
 
 
-def test_implied_volatility_of_zero_means_none(market: ScriptedMarket, cboe: CboeProvider) -> None:
+def test_implied_volatility_of_zero_is_kept_as_quoted(market: ScriptedMarket, cboe: CboeProvider) -> None:
     market.cboe("AAPL", Reply(cboe_file("AAPL", [cboe_row("AAPL", AUGUST_14, "put", 95.0, iv=0.0)])))
     contract = ask(cboe).contracts[0]
-    assert (contract.implied_volatility, contract.delta) == (None, -0.31)
+    assert (contract.implied_volatility, contract.delta) == (0.0, -0.31)
 
 
 @pytest.mark.parametrize("junk", [None, "12", True, float("nan"), float("-inf"), {}, []])
@@ -239,4 +239,12 @@ def test_recorded_file_of_rut_is_read_by_root(market: ScriptedMarket, cboe: Cboe
     assert len(reply.contracts) == len(standard)
     assert {refused.rule for refused in reply.refused} <= {"adjusted_contract"}
     assert len(reply.refused) == sum(row["option"].startswith("RUTW231020") for row in rows)
-    assert all(contract.implied_volatility != 0 for contract in reply.contracts)
+
+
+@pytest.mark.parametrize(("open_interest", "read"), [(12.0, 12), (1.5, None), ("7", None)])
+def test_a_count_that_is_no_whole_number_is_not_made_one(
+    market: ScriptedMarket, cboe: CboeProvider, open_interest: Any, read: int | None
+) -> None:
+    row = cboe_row("AAPL", AUGUST_14, "put", 95.0, open_interest=open_interest)
+    market.cboe("AAPL", Reply(cboe_file("AAPL", [row])))
+    assert ask(cboe).contracts[0].open_interest == read

@@ -16,7 +16,7 @@ from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.settings import Settings, load_settings
 from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan, SyncReport
+from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan
 from optsync_pipeline.sync.outcome import SymbolOutcome
 from optsync_pipeline_tests.chunks import open_job
 
@@ -70,10 +70,10 @@ def engine(database: Database, settings: Settings, clock: Clock) -> SyncEngine:
     return SyncEngine(database, settings, clock)
 
 
-def run(engine: SyncEngine, names: list[str], **plan: Any) -> tuple[dict[str, SymbolOutcome], SyncReport, int]:
+def run(engine: SyncEngine, names: list[str], **plan: Any) -> tuple[dict[str, SymbolOutcome], int]:
     with engine.start(SyncPlan(symbols=tuple(names), **{"sync_type": "all", "tries": 1, **plan})) as running:
         outcomes = {outcome.symbol: outcome for outcome in running}
-    return outcomes, running.report, running.job_id
+    return outcomes, running.job_id
 
 
 def count(database: Database, table: str, symbol: str) -> int:
@@ -83,7 +83,7 @@ def count(database: Database, table: str, symbol: str) -> int:
 
 
 def test_every_symbol_ends_with_its_rows_written(engine: SyncEngine, database: Database, symbols: list[str]) -> None:
-    outcomes, report, job_id = run(engine, symbols)
+    outcomes, job_id = run(engine, symbols)
     assert {outcome.status for outcome in outcomes.values()} == {"success"}
     assert set(outcomes) == set(symbols)
     for symbol in symbols:
@@ -93,13 +93,12 @@ def test_every_symbol_ends_with_its_rows_written(engine: SyncEngine, database: D
     job = sync_log.read_job(database, job_id)
     assert job is not None
     assert (job["status"], job["successful_stocks"], job["failed_stocks"]) == ("completed", len(symbols), 0)
-    assert report.by_status["success"] == len(symbols)
 
 
 def test_every_contract_fetched_is_sellable_or_has_its_rule(
     engine: SyncEngine, database: Database, symbols: list[str]
 ) -> None:
-    outcomes, _, job_id = run(engine, symbols)
+    outcomes, job_id = run(engine, symbols)
     for outcome in outcomes.values():
         refused = database.fetch_all(
             "SELECT contract_symbol FROM rejected_quotes WHERE job_id = %s AND symbol = %s", (job_id, outcome.symbol)
@@ -110,7 +109,7 @@ def test_every_contract_fetched_is_sellable_or_has_its_rule(
 def test_one_symbols_fault_is_its_own(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
     sandbox.fault("html", symbol=symbols[3])
     sandbox.fault("server_error", symbol=symbols[7])
-    outcomes, _, _ = run(engine, symbols)
+    outcomes, _ = run(engine, symbols)
     failed = {name: outcome.error_type for name, outcome in outcomes.items() if outcome.status != "success"}
     assert failed == {symbols[3]: "invalid_data", symbols[7]: "provider_error"}
 
@@ -119,7 +118,7 @@ def test_a_failure_falls_back_to_the_next_provider_and_tells_both(
     engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("server_error", provider="yahoo", symbol=symbols[0])
-    outcomes, _, _ = run(engine, symbols[:3])
+    outcomes, _ = run(engine, symbols[:3])
     outcome = outcomes[symbols[0]]
     assert (outcome.status, outcome.data_provider) == ("success", "cboe")
     assert [(attempt.provider, attempt.error_type) for attempt in outcome.attempts] == [
@@ -130,7 +129,7 @@ def test_a_failure_falls_back_to_the_next_provider_and_tells_both(
 
 def test_a_second_sync_asks_one_request_a_symbol(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
     run(engine, symbols)
-    outcomes, _, _ = run(engine, symbols)
+    outcomes, _ = run(engine, symbols)
     assert sum(outcome.requests for outcome in outcomes.values()) == len(symbols)
 
 
@@ -138,7 +137,7 @@ def test_an_unknown_symbol_is_delisted_where_others_are_answered(
     engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("delisted", symbol=symbols[0])
-    outcomes, _, _ = run(engine, symbols[:5])
+    outcomes, _ = run(engine, symbols[:5])
     assert (outcomes[symbols[0]].status, outcomes[symbols[0]].error_type) == ("skipped", "delisted")
 
 
@@ -147,7 +146,7 @@ def test_an_unknown_symbol_alone_is_proven_by_asking_a_known_one(
 ) -> None:
     run(engine, symbols)
     sandbox.fault("delisted", symbol=symbols[0])
-    outcomes, _, _ = run(engine, symbols[:1])
+    outcomes, _ = run(engine, symbols[:1])
     assert outcomes[symbols[0]].error_type == "delisted"
 
 
@@ -155,7 +154,7 @@ def test_a_vendor_that_refuses_everybody_proves_nothing(
     engine: SyncEngine, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("delisted", symbol="*")
-    outcomes, _, _ = run(engine, symbols[:4])
+    outcomes, _ = run(engine, symbols[:4])
     assert {(outcome.status, outcome.error_type) for outcome in outcomes.values()} == {("failed", "auth_error")}
 
 
@@ -163,7 +162,7 @@ def test_a_stock_without_options_is_skipped_and_remembered(
     engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("no_options", symbol=symbols[1])
-    outcomes, _, _ = run(engine, symbols[:4])
+    outcomes, _ = run(engine, symbols[:4])
     assert (outcomes[symbols[1]].status, outcomes[symbols[1]].error_type) == ("skipped", "no_options")
     row = database.fetch_one("SELECT has_options FROM stocks WHERE symbol = %s", (symbols[1],))
     assert row == {"has_options": False}
@@ -176,7 +175,7 @@ def test_a_failed_refresh_keeps_the_old_rows(
     before = count(database, "option_chains", symbols[2])
     for kind in ("zero_quotes", "empty_chain", "stale_quote", "cut_json", "no_options"):
         sandbox.fault(kind, symbol=symbols[2])
-        outcomes, _, _ = run(engine, symbols[:4])
+        outcomes, _ = run(engine, symbols[:4])
         assert outcomes[symbols[2]].status == "failed", kind
         assert count(database, "option_chains", symbols[2]) == before
         sandbox.clear_faults()
@@ -186,7 +185,7 @@ def test_a_chain_of_zero_quotes_is_refused_contract_by_contract(
     engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("zero_quotes", symbol=symbols[0])
-    outcomes, _, job_id = run(engine, symbols[:2])
+    outcomes, job_id = run(engine, symbols[:2])
     assert outcomes[symbols[0]].error_type == "invalid_data"
     rules = database.fetch_all(
         "SELECT rule, count(*) AS n FROM rejected_quotes WHERE job_id = %s AND symbol = %s GROUP BY rule",
@@ -201,7 +200,7 @@ def test_after_the_close_and_on_a_weekend_the_latest_session_is_synced(
     engine: SyncEngine, database: Database, clock: Clock, symbols: list[str], now: datetime
 ) -> None:
     clock.now = now
-    outcomes, _, _ = run(engine, symbols[:4])
+    outcomes, _ = run(engine, symbols[:4])
     assert {outcome.status for outcome in outcomes.values()} == {"success"}
     finals = database.fetch_all("SELECT DISTINCT is_final FROM stock_prices")
     assert finals == [{"is_final": True}]
@@ -224,7 +223,7 @@ def test_a_late_reply_that_lost_its_quotes_never_replaces_the_sessions_rows(
     sandbox.fault("zero_quotes", symbol=symbols[1], every=1)
     query = "SELECT sum((bid > 0)::int) AS bids FROM option_chains WHERE symbol = %s"
     before = database.fetch_one(query, (symbols[0],))
-    outcomes, _, _ = run(engine, symbols[:2])
+    outcomes, _ = run(engine, symbols[:2])
     assert {outcome.error_type for outcome in outcomes.values()} == {"stale_data"}
     assert database.fetch_one(query, (symbols[0],)) == before
 
@@ -247,7 +246,7 @@ def test_a_stop_keeps_what_is_fetched_and_the_next_run_continues_the_job(
     with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
         threading.Timer(0.6, running.stop).start()
         first = list(running)
-    assert running.report.cancelled
+    assert running.cancelled
     assert 0 < len(first) < len(symbols)
     job = sync_log.read_job(database, running.job_id)
     assert job is not None
@@ -258,7 +257,7 @@ def test_a_stop_keeps_what_is_fetched_and_the_next_run_continues_the_job(
     )
     assert found == running.job_id
     sandbox.control("POST", "requests/reset")
-    outcomes, _, job_id = run(engine, symbols, continue_job_id=found)
+    outcomes, job_id = run(engine, symbols, continue_job_id=found)
     assert job_id == running.job_id
     assert {outcome.symbol for outcome in outcomes.values() if outcome.already_done} == {one.symbol for one in first}
     asked = sandbox.requests("yahoo")["by_symbol"]
@@ -289,9 +288,9 @@ def test_a_symbol_asked_again_moves_its_jobs_counts(
     engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("html", symbol=symbols[0])
-    _, _, job_id = run(engine, symbols[:3])
+    _, job_id = run(engine, symbols[:3])
     sandbox.clear_faults()
-    outcomes, _, _ = run(engine, symbols[:1], continue_job_id=job_id, reask=True)
+    outcomes, _ = run(engine, symbols[:1], continue_job_id=job_id, reask=True)
     assert outcomes[symbols[0]].status == "success"
     job = sync_log.read_job(database, job_id)
     assert job is not None
@@ -307,7 +306,7 @@ def test_a_job_in_which_nothing_could_be_done_is_failed(
     engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("server_error", symbol="*")
-    _, _, job_id = run(engine, symbols[:3])
+    _, job_id = run(engine, symbols[:3])
     job = sync_log.read_job(database, job_id)
     assert job is not None
     assert job["status"] == "failed"
@@ -340,7 +339,7 @@ def test_a_vendor_that_blocks_us_is_asked_for_one_known_symbol_a_chunk(
     run(engine, symbols)
     sandbox.fault("delisted", symbol="*", status=403)
     sandbox.reset_requests()
-    outcomes, _, _ = run(engine, symbols)
+    outcomes, _ = run(engine, symbols)
     assert {outcome.error_type for outcome in outcomes.values()} == {"auth_error"}
     chunks = len(symbols) // engine.settings.chunk_symbols
     for provider in ("yahoo", "cboe"):
@@ -350,7 +349,7 @@ def test_a_vendor_that_blocks_us_is_asked_for_one_known_symbol_a_chunk(
 def test_of_two_answers_the_proven_one_counts(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
     sandbox.fault("delisted", provider="yahoo", symbol="*")
     sandbox.fault("no_options", provider="cboe", symbol=symbols[0])
-    outcomes, _, _ = run(engine, symbols[:5])
+    outcomes, _ = run(engine, symbols[:5])
     assert (outcomes[symbols[0]].status, outcomes[symbols[0]].error_type) == ("skipped", "no_options")
 
 
@@ -359,7 +358,7 @@ def test_a_stock_that_was_delisted_since_the_last_sync_is_told_as_such(
 ) -> None:
     run(engine, symbols[:5])
     sandbox.fault("delisted", symbol=symbols[0], status=200)
-    outcomes, _, _ = run(engine, symbols[:5])
+    outcomes, _ = run(engine, symbols[:5])
     assert (outcomes[symbols[0]].status, outcomes[symbols[0]].error_type) == ("skipped", "delisted")
 
 
@@ -367,7 +366,7 @@ def test_contracts_of_a_dead_chain_are_not_refused_where_another_provider_delive
     engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
 ) -> None:
     sandbox.fault("stale_quote", provider="yahoo", symbol=symbols[0])
-    outcomes, _, job_id = run(engine, symbols[:2])
+    outcomes, job_id = run(engine, symbols[:2])
     outcome = outcomes[symbols[0]]
     assert (outcome.status, outcome.data_provider) == ("success", "cboe")
     rules = database.fetch_all("SELECT DISTINCT rule, data_provider FROM rejected_quotes WHERE job_id = %s", (job_id,))
@@ -409,7 +408,7 @@ def test_a_reply_that_our_own_code_cannot_digest_fails_alone(
     # A bug by construction: a provider whose reply breaks what every provider promises.
     (yahoo,) = build_providers(settings.model_copy(update={"providers": ("yahoo",)}))
     engine = SyncEngine(database, settings, clock, [Breaking(yahoo, symbols[1])])
-    outcomes, _, _ = run(engine, symbols[:4])
+    outcomes, _ = run(engine, symbols[:4])
     failed = {name: outcome.error_type for name, outcome in outcomes.items() if outcome.status == "failed"}
     assert failed == {symbols[1]: "provider_error"}
     assert "please report it" in (outcomes[symbols[1]].error_message or "")
@@ -440,5 +439,22 @@ def test_a_continued_job_leaves_out_stocks_that_are_no_longer_asked_for(
     engine: SyncEngine, database: Database, symbols: list[str]
 ) -> None:
     dead = open_job(database, symbols[:5])
-    outcomes, _, _ = run(engine, symbols[:4], continue_job_id=dead)
+    outcomes, _ = run(engine, symbols[:4], continue_job_id=dead)
     assert set(outcomes) == set(symbols[:4])
+
+
+def test_what_a_symbol_cost_adds_up_over_the_runs_of_its_job(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    run(engine, symbols[:3])
+    sandbox.fault("server_error", symbol=symbols[0])
+    sandbox.reset_requests()
+    _, job_id = run(engine, symbols[:3])
+    run(engine, symbols[:1], continue_job_id=job_id, reask=True)
+    row = database.fetch_one(
+        "SELECT requests, jsonb_array_length(attempts) AS attempts FROM sync_stock_results"
+        " WHERE job_id = %s AND symbol = %s",
+        (job_id, symbols[0]),
+    )
+    assert row == {"requests": 4, "attempts": 4}  # two providers, twice
+    assert sandbox.total_requests() == 4 + 2

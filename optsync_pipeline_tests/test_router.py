@@ -129,12 +129,23 @@ def test_quotes_of_an_earlier_session_are_stale(market: ScriptedMarket, provider
     assert {row.rule for row in result.refused} == {"stale_quote"}
 
 
-def test_chain_without_a_standard_contract_is_no_chain(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
+def test_a_stock_with_adjusted_contracts_alone_has_no_options(
+    market: ScriptedMarket, providers: tuple[Provider, ...]
+) -> None:
     market.yahoo("AAPL", yahoo_reply(puts=[yahoo_row("NGD", AUGUST_14, "put", 5.0)], calls=[]))
     result = fetch(providers[:1])
     assert result.error is not None
-    assert result.error.error_type == "invalid_data"
+    assert result.error.error_type == "no_options"
+    assert result.answers == (("yahoo", "no_options"),)
     assert [row.rule for row in result.refused] == ["adjusted_contract"]
+
+
+def test_a_chain_of_unreadable_rows_is_no_chain(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
+    market.yahoo("AAPL", yahoo_reply(puts=[yahoo_row("AAPL", AUGUST_14, "put", 5.0, strike=None)], calls=[]))
+    result = fetch(providers[:1])
+    assert result.error is not None
+    assert result.error.error_type == "invalid_data"
+    assert [row.rule for row in result.refused] == ["missing_strike"]
 
 
 def test_an_answer_is_checked_with_the_next_provider(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:

@@ -16,6 +16,7 @@ from optsync_pipeline.providers.base import (
     ChainRequest,
     FetchError,
     InvalidReply,
+    NoOptions,
     Provider,
     RefusedContract,
     StaleReply,
@@ -235,5 +236,6 @@ def _judge(reply: ChainReply, request: ChainRequest) -> tuple[FetchError | None,
         return error, reply.refused + dead
     if not contracts:
         message = f"{reply.provider} sent no standard contract of {reply.symbol}, {len(reply.refused)} others"
-        return InvalidReply(message), reply.refused
+        adjusted_only = all(refused.rule == "adjusted_contract" for refused in reply.refused)
+        return (NoOptions if adjusted_only else InvalidReply)(message), reply.refused
     return None, []

@@ -154,7 +154,9 @@ def _read_contract(occ: OccSymbol, row: dict[str, Any]) -> ContractQuote:
         last_price=number(row.get("last_trade_price")),
         volume=count(row.get("volume")),
         open_interest=count(row.get("open_interest")),
-        implied_volatility=positive(row.get("iv")),  # 0 means that the model found none
+        implied_volatility=number(
+            row.get("iv")
+        ),  # 0 means that the model found none: stored as quoted, usable to nobody
         delta=number(row.get("delta")),
         gamma=number(row.get("gamma")),
         theta=number(row.get("theta")),

@@ -32,7 +32,7 @@ def positive(value: object) -> float | None:
 def count(value: object) -> int | None:
     """Return a whole number (12.0 as 12), else None."""
     result = number(value)
-    return int(result) if result is not None and abs(result) < _LARGEST_COUNT else None
+    return int(result) if result is not None and result.is_integer() and abs(result) < _LARGEST_COUNT else None
 
 
 def text(value: object) -> str | None:

@@ -157,6 +157,8 @@ def _is_crumb(url: str, response: Any) -> bool:
         if status in (429, 999) or status >= 500:
             raise status_error("Yahoo", "the request for a crumb", status, response.headers)
         return True
+    if path.startswith(_DATA_PATHS) and status >= 400 and urlsplit(str(response.url)).path != path:
+        raise VendorFault(f"Yahoo sent the request for {path.rpartition('/')[2]} elsewhere, which failed ({status})")
     if path.startswith(_DATA_PATHS) and status == 403:
         # For one symbol it is unknown, for all of them we are blocked: which, is decided when others have answered.
         raise UnknownSymbol(f"Yahoo refuses {path.rpartition('/')[2]} (status 403)")

@@ -3,9 +3,8 @@
 What decides about a whole symbol is here; what makes rows of a table is in frames.py.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -26,15 +25,6 @@ from optsync_pipeline.sync.frames import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """The rows of one transaction, and the counts that the run's report adds up."""
-
-    rows: ChunkRows
-    rejected_by_rule: Counter[str]
-    contracts_seen: int
-
-
 def build_chunk(
     fetched: Sequence[Fetched],
     *,
@@ -43,7 +33,7 @@ def build_chunk(
     now: datetime,
     delays: Mapping[str, timedelta],
     stored: Mapping[str, StoredQuotes],
-) -> Chunk:
+) -> ChunkRows:
     """Turn fetched replies into rows.
 
     delays: how far each provider's quotes lie behind the market. stored: what option_chains holds of these symbols,
@@ -65,21 +55,17 @@ def build_chunk(
     _count(results, chains, premiums, refused)
     for frame in (chains, premiums):
         frame["last_updated"] = frame["updated_at"] = now
-    return Chunk(
-        rows=ChunkRows(
-            job_id=job_id,
-            stock_data=stock_data_frame(replies, now),
-            stock_prices=stock_prices_frame(replies, delays, now),
-            option_chains=chains,
-            stock_premiums=premiums,
-            rejected_quotes=refused,
-            results=list(results.values()),
-            has_options={
-                symbol: row["status"] == "success" for symbol, row in results.items() if row["status"] != "failed"
-            },
-        ),
-        rejected_by_rule=Counter(refused["rule"].tolist()),
-        contracts_seen=sum(row["options_fetched"] for row in results.values()),
+    return ChunkRows(
+        job_id=job_id,
+        stock_data=stock_data_frame(replies, now),
+        stock_prices=stock_prices_frame(replies, delays, now),
+        option_chains=chains,
+        stock_premiums=premiums,
+        rejected_quotes=refused,
+        results=list(results.values()),
+        has_options={
+            symbol: row["status"] == "success" for symbol, row in results.items() if row["status"] != "failed"
+        },
     )
 
 

@@ -4,9 +4,8 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 
@@ -16,7 +15,8 @@ from optsync_pipeline.providers.base import Provider
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import market_tables, stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.sync.chunk import Chunk, build_chunk
+from optsync_pipeline.storage.market_tables import ChunkRows
+from optsync_pipeline.sync.chunk import build_chunk
 from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool, undigested
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
 from optsync_pipeline.sync.proof import AnswerProof
@@ -46,18 +46,6 @@ class SyncPlan:
     reask: bool = False
 
 
-@dataclass(slots=True)
-class SyncReport:
-    """What a run did: outcomes counted by status and error type, refused contracts by rule."""
-
-    by_status: Counter[str] = field(default_factory=Counter)
-    by_error_type: Counter[str] = field(default_factory=Counter)
-    rejected_by_rule: Counter[str] = field(default_factory=Counter)
-    contracts_seen: int = 0
-    requests: int = 0
-    cancelled: bool = False
-
-
 class SyncRun:
     """One running sync: iterate it for outcomes; leaving its `with` block early stops it and keeps what is fetched."""
 
@@ -76,7 +64,8 @@ class SyncRun:
     ) -> None:
         self.job_id = lock.job_id
         self.total = len(todo) + len(done)
-        self.report = SyncReport()
+        self.cancelled = False
+        """Whether a stop came before the end; known once the iteration is over."""
         self._plan = plan
         self._database = database
         self._settings = settings
@@ -113,9 +102,7 @@ class SyncRun:
 
     def __iter__(self) -> Iterator[SymbolOutcome]:
         """Yield every symbol of the job: those done before first, then each as its chunk is committed."""
-        for outcome in self._done:
-            self._count(outcome)
-            yield outcome
+        yield from self._done
         # A wait without end would keep Python from running signal handlers.
         while True:
             try:
@@ -124,17 +111,9 @@ class SyncRun:
                 continue
             if outcome_or_end is None:
                 break
-            self._count(outcome_or_end)
             yield outcome_or_end
         if self._fault is not None:
             raise self._fault
-
-    def _count(self, outcome: SymbolOutcome) -> None:
-        self.report.by_status[outcome.status] += 1
-        if outcome.error_type is not None:
-            self.report.by_error_type[outcome.error_type] += 1
-        if not outcome.already_done:
-            self.report.requests += outcome.requests
 
     # -- the writer thread ---------------------------------------------------------------------------------------
 
@@ -188,7 +167,7 @@ class SyncRun:
                 stopped_at = stopped_at or time.monotonic()
                 if pool.idle() or time.monotonic() - stopped_at > STOP_GRACE_SECONDS:
                     waiting.extend(pool.close())
-                    self.report.cancelled = True
+                    self.cancelled = True
                     break
             full = len(waiting) >= self._settings.chunk_symbols
             if full or (waiting and time.monotonic() - first_at > CHUNK_WAIT_SECONDS):
@@ -212,16 +191,16 @@ class SyncRun:
         if not settled:
             return
         for chunk in self._build(settled):
-            market_tables.write_chunk(self._database, chunk.rows)
-            for row in chunk.rows.results:
+            market_tables.write_chunk(self._database, chunk)
+            for row in chunk.results:
                 self._outcomes.put(outcome_from_row(row, already_done=False))
 
-    def _build(self, settled: list[Fetched]) -> Iterator[Chunk]:
+    def _build(self, settled: list[Fetched]) -> Iterator[ChunkRows]:
         """Turn replies into rows; one that our own code cannot digest fails alone."""
         stored = stocks.stored_quotes(self._database, [one.request.symbol for one in settled])
         delays = {provider.name: provider.quote_delay for provider in self._providers}
 
-        def build(part: list[Fetched]) -> Chunk:
+        def build(part: list[Fetched]) -> ChunkRows:
             return build_chunk(
                 part, job_id=self.job_id, settings=self._settings, now=self._clock(), delays=delays, stored=stored
             )
@@ -240,7 +219,7 @@ class SyncRun:
         database, now = self._database, self._clock()
         if self._plan.reask:
             sync_log.refresh_counts(database, self.job_id, now)
-        elif self.report.cancelled:
+        elif self.cancelled:
             sync_log.finish_job(database, self.job_id, "cancelled", now)
         else:
             sync_log.finish_job(database, self.job_id, self._final_status(), now)

@@ -1,4 +1,5 @@
--- Writes what became of symbols of a job, over what an earlier run of the same job wrote.
+-- Writes what became of symbols of a job, over what an earlier run of the same job wrote. What was spent adds up: a
+-- symbol that is asked again has cost its earlier requests all the same.
 INSERT INTO sync_stock_results (
     job_id, symbol, status, started_at, completed_at, duration_ms, options_fetched, options_inserted,
     options_rejected, premiums_inserted, current_price, expirations, quoted_at, error_type,
@@ -19,7 +20,7 @@ ON CONFLICT (job_id, symbol) DO UPDATE SET
     quoted_at = excluded.quoted_at,
     error_type = excluded.error_type,
     error_message = excluded.error_message,
-    retry_count = excluded.retry_count,
-    requests = excluded.requests,
+    retry_count = sync_stock_results.retry_count + excluded.retry_count,
+    requests = sync_stock_results.requests + excluded.requests,
     data_provider = excluded.data_provider,
-    attempts = excluded.attempts
+    attempts = sync_stock_results.attempts || excluded.attempts
