@@ -10,23 +10,25 @@ tag, which the in-process executor keeps: syncing and ranking have 0, so they co
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import groupby
 
 import dagster as dg
 import pandas as pd
 
+from optsync_pipeline.calendar import latest_session
 from optsync_pipeline.resources import PipelineResource
 from optsync_pipeline.storage import table_checks
 from optsync_pipeline.storage.database import Database
 
-TableCheck = Callable[[Database], dg.AssetCheckResult]
+TableCheck = Callable[[Database, datetime], dg.AssetCheckResult]
 
 AFTER_THE_SYNC = -1
 AFTER_THE_RANKING = -2
 
 
 def table_check(spec: dg.AssetCheckSpec, priority: int) -> Callable[[TableCheck], dg.AssetChecksDefinition]:
-    """Make a check of what a table holds out of a function of the database."""
+    """Make a check of what a table holds out of a function of the database and the time."""
 
     def decorate(evaluate: TableCheck) -> dg.AssetChecksDefinition:
         @dg.op(
@@ -39,7 +41,7 @@ def table_check(spec: dg.AssetCheckSpec, priority: int) -> Callable[[TableCheck]
             context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
         ) -> dg.AssetCheckResult:
             with pipeline.open_for_step(context) as database:
-                return evaluate(database)
+                return evaluate(database, pipeline.clock())
 
         made: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
             keys_by_input_name={},
@@ -61,7 +63,7 @@ def table_check(spec: dg.AssetCheckSpec, priority: int) -> Callable[[TableCheck]
     ),
     AFTER_THE_SYNC,
 )
-def premium_schema(database: Database) -> dg.AssetCheckResult:
+def premium_schema(database: Database, _now: datetime) -> dg.AssetCheckResult:
     """Validate the whole table, a part at a time."""
     rows, broken = 0, Counter[str]()
     examples: dict[str, str] = {}
@@ -103,7 +105,7 @@ def _schema_failures(part: pd.DataFrame) -> pd.DataFrame:
     ),
     AFTER_THE_SYNC,
 )
-def quotes_two_sided(database: Database) -> dg.AssetCheckResult:
+def quotes_two_sided(database: Database, _now: datetime) -> dg.AssetCheckResult:
     """Count the rows that nobody could sell at their bid."""
     found = table_checks.count_broken_quotes(database)
     return dg.AssetCheckResult(
@@ -117,14 +119,21 @@ def quotes_two_sided(database: Database) -> dg.AssetCheckResult:
     dg.AssetCheckSpec(
         "ranking_sorted",
         asset="premium_rankings",
-        description="Not empty; each strategy ranked 1 to n without gaps, by falling monthly_return.",
+        description="Not empty; ranked since the latest session opened; each strategy 1 to n without gaps, by falling "
+        "monthly_return.",
     ),
     AFTER_THE_RANKING,
 )
-def ranking_sorted(database: Database) -> dg.AssetCheckResult:
+def ranking_sorted(database: Database, now: datetime) -> dg.AssetCheckResult:
     """Read the ranking in its order and look for what breaks it."""
     ranked = table_checks.ranked_returns(database)
     faults = [] if ranked else ["the ranking is empty"]
+    opened = latest_session(now).open
+    if ranked and (oldest := min(row.ranked_at for row in ranked)) < opened:
+        faults.append(
+            f"the ranking is of {oldest.astimezone(UTC):%Y-%m-%d %H:%M} UTC, before the latest session opened at "
+            f"{opened:%Y-%m-%d %H:%M} UTC: no premium of that session could be ranked"
+        )
     sizes: dict[str, int] = {}
     for strategy, rows in groupby(ranked, key=lambda row: row.strategy):
         listed = list(rows)

@@ -24,9 +24,12 @@ from optsync_pipeline.resources import (
     sync_run_config,
 )
 from optsync_pipeline.storage import sync_log
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.errors import StorageError
 
 # The terminal shows our own output only. Dagster's events are in the instance, whatever is printed.
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+START_TOLERANCE_SECONDS = 2.0  # a clock that is set moves the start that the system tells
 _UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
@@ -48,11 +51,12 @@ class SyncSummary:
 
 
 def open_instance(dagster_home: Path, database_url: str) -> dg.DagsterInstance:
-    """Open the instance of a Dagster home for runs in this process.
+    """Open the instance of a Dagster home for runs in this process. Raises StorageError where its database is away.
 
     dagster-postgres opens a connection for each event (12.7 ms); with a pool an event takes 2.4 ms. Standard output is
     not captured to a file: that is for processes without a terminal, and would hide the progress bar.
     """
+    _probe(database_url)
     instance = dg.DagsterInstance.local_temp(
         str(dagster_home),
         overrides={
@@ -65,6 +69,25 @@ def open_instance(dagster_home: Path, database_url: str) -> dg.DagsterInstance:
     )
     instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=4)
     return instance
+
+
+def _probe(database_url: str) -> None:
+    """Raise StorageError where Dagster's database cannot be reached: Dagster itself would warn, wait and raise its own.
+
+    database_url: SQLAlchemy's, which may name a driver.
+    """
+    scheme, _, address = database_url.partition("://")
+    database = Database(f"{scheme.partition('+')[0]}://{address}")
+    try:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT 1")
+    except StorageError as error:
+        raise type(error)(
+            f"Dagster's own database (OPTSYNC_DAGSTER_DATABASE_URL, else OPTSYNC_DATABASE_URL): {error}",
+            retryable=error.retryable,
+        ) from error
+    finally:
+        database.close()
 
 
 def run_sync(
@@ -109,12 +132,6 @@ def add_partitions(instance: dg.DagsterInstance, symbols: Iterable[str]) -> None
     missing = [symbol for symbol in symbols if symbol not in known]
     if missing:
         instance.add_dynamic_partitions(partitions.DIMENSION, missing)
-
-
-def remove_partitions(instance: dg.DagsterInstance, symbols: Iterable[str]) -> None:
-    """Take the partitions of symbols away; what Dagster's event log says of them stays."""
-    for symbol in symbols:
-        instance.delete_dynamic_partition(partitions.DIMENSION, symbol)
 
 
 def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -166,19 +183,21 @@ def _reason(failure: Any) -> str:
 
 
 def _this_process() -> str:
-    return _name_of_process(psutil.Process())
-
-
-def _name_of_process(process: psutil.Process) -> str:
+    process = psutil.Process()
     # With its start, because process ids are used again.
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
 
 
-def _is_gone(name: str) -> bool:
-    host, pid, _started = name.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
+def living_process(pid: int, started: float) -> psutil.Process | None:
+    """Return the process with that id and start (seconds since 1970), or None where it is gone or a zombie."""
     try:
-        return _name_of_process(psutil.Process(int(pid))) != name
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < START_TOLERANCE_SECONDS
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
-        return True
+        return None
+
+
+def _is_gone(name: str) -> bool:
+    host, pid, started = name.rsplit(":", 2)
+    return host == socket.gethostname() and living_process(int(pid), float(started)) is None

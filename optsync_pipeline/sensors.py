@@ -53,16 +53,16 @@ def failed_symbols_sensor(
     now = pipeline.clock()
     try:
         with pipeline.open_database() as database:
-            job = sync_log.next_job_to_reask(database, completed_before=now - REASK_GRACE)
+            job = sync_log.next_job_to_reask(
+                database, completed_before=now - REASK_GRACE, max_failed=MAX_REASKED_SYMBOLS
+            )
             if job is None:
-                return dg.SkipReason("no bulk sync has failed symbols that were not asked again")
-            job_id, failed = job["job_id"], sync_log.failed_symbols(database, job["job_id"])
-            if len(failed) > MAX_REASKED_SYMBOLS:
                 return dg.SkipReason(
-                    f"sync job {job_id} has {len(failed)} failed symbols, more than {MAX_REASKED_SYMBOLS}: "
-                    "they have one cause, see the check symbols_synced and `optsync status`"
+                    f"no bulk sync has failed symbols, at most {MAX_REASKED_SYMBOLS} of them, that were not asked again"
                 )
-            sync_log.claim_reask(database, job_id, now)
+            job_id, failed = job["job_id"], sync_log.failed_symbols(database, job["job_id"])
+            if not sync_log.claim_reask(database, job_id, now):
+                return dg.SkipReason(f"somebody else asks the failed symbols of sync job {job_id} again")
     except StorageError as error:
         return dg.SkipReason(str(error))
     known = set(context.instance.get_dynamic_partitions(partitions.DIMENSION))

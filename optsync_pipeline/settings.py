@@ -5,6 +5,7 @@ Secrets are `SecretStr`: they print as asterisks, and no error of this module re
 """
 
 import os
+import re
 from datetime import time
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,17 @@ NO_EFFECT_YET: frozenset[str] = frozenset(
         "alert_urls",
         *(f"{name}_requests_per_{unit}" for name in PROVIDER_NAMES for unit in ("minute", "hour")),
     }
+)
+
+# What PostgreSQL, SQLAlchemy and we take apart in the same way: each special character of a part percent-encoded. In
+# postgresql://user:S3cr/et@host/x others see a server "user" with the port "S3cr", and tell it in their errors.
+_ENCODED = "%(?!00)[0-9A-Fa-f]{2}"
+_PART = rf"(?:[^\s/@?#%:\[\]]|{_ENCODED})"
+_SERVER = rf"(?:\[[0-9A-Fa-f:.]+\]|{_PART}+)?(?::\d{{1,5}})?"
+_DATABASE_URL = re.compile(
+    rf"(?:postgresql|postgres|postgresql\+psycopg2)://"
+    rf"(?:{_PART}*(?::(?:{_PART}|:)*)?@)?{_SERVER}"
+    rf"(?:/{_PART}*)?(?:\?(?:[^\s@?#%]|{_ENCODED})*)?"
 )
 
 
@@ -85,7 +97,7 @@ class Settings(BaseSettings):
     polygon_requests_per_minute: int = Field(default=5, ge=1)
     polygon_requests_per_hour: int = Field(default=300, ge=1)
 
-    @field_validator("providers", "target_dtes", "alert_urls", mode="before")
+    @field_validator("providers", "alert_urls", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -99,12 +111,14 @@ class Settings(BaseSettings):
             raise ValueError(f"name at least one provider, each once, of: {', '.join(PROVIDER_NAMES)}")
         return value
 
-    @field_validator("target_dtes")
+    @field_validator("target_dtes", mode="before")
     @classmethod
-    def _dtes_in_range(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or len(set(value)) != len(value) or not all(1 <= dte <= 1100 for dte in value):
+    def _dtes_in_range(cls, value: Any) -> Any:
+        parts = value.split(",") if isinstance(value, str) else list(value)
+        dtes = [int(part) for part in parts if str(part).strip().isdigit()]
+        if not dtes or len(dtes) != len(parts) or len(set(dtes)) != len(dtes) or not all(1 <= x <= 1100 for x in dtes):
             raise ValueError("give days to expiration from 1 to 1100, each once, like 30 or 30,45")
-        return value
+        return tuple(dtes)
 
     @field_validator("yahoo_url", "cboe_url", "robinhood_url", "polygon_url")
     @classmethod
@@ -124,6 +138,11 @@ class Settings(BaseSettings):
         scheme, _, rest = value.get_secret_value().partition("://")
         if scheme not in ("postgresql", "postgres", "postgresql+psycopg2") or not rest:
             raise ValueError("give a PostgreSQL URL, like postgresql://USER:PASSWORD@HOST:5432/optsync")
+        if not is_database_url(value.get_secret_value()):
+            raise ValueError(
+                "percent-encode special characters in the password (/ is %2F, @ %40, % %25, # %23, ? %3F, a space %20)"
+                " of postgresql://USER:PASSWORD@HOST:5432/optsync"
+            )
         return SecretStr(f"postgresql://{rest}")
 
     @field_validator("home")
@@ -171,6 +190,11 @@ class Settings(BaseSettings):
         if name not in BUILT_PROVIDERS:
             return "is not built yet"
         return None
+
+
+def is_database_url(url: str) -> bool:
+    """Whether a PostgreSQL URL can be taken apart in one way only, so that no part holds a piece of its password."""
+    return _DATABASE_URL.fullmatch(url) is not None
 
 
 def load_settings(env_file: Path | None = PROJECT_ROOT / ".env", **overrides: Any) -> Settings:

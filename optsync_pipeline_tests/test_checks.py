@@ -4,8 +4,9 @@ The tables' own constraints forbid most of what these checks look for, so the te
 check is for is the day on which one is missing.
 """
 
+import math
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pytest
@@ -122,12 +123,32 @@ def test_the_table_is_read_in_parts_that_hold_every_row_once(
 ) -> None:
     for strike in range(80, 87):
         insert(database, "stock_premiums", PREMIUM | {"strike_price": strike})
-    monkeypatch.setattr("optsync_pipeline.storage.table_checks.ROWS_PER_PART", 3)
+    monkeypatch.setattr("optsync_pipeline.storage.table_checks.PART_BYTES", 1000)
 
     parts = [list(part["strike_price"]) for part in premiums_in_parts(database)]
 
-    assert [len(part) for part in parts] == [3, 3, 1]
+    assert len(parts) > 1
+    assert all(len(part) <= 4 for part in parts)
     assert sorted(strike for part in parts for strike in part) == list(range(80, 87))
+
+
+def test_a_part_holds_what_the_table_holds(database: Database) -> None:
+    insert(database, "stock_premiums", PREMIUM | {"volume": None, "break_even": float("nan")})
+
+    (part,) = premiums_in_parts(database)
+
+    (row,) = part.to_dict("records")
+    assert math.isnan(row.pop("volume"))
+    assert math.isnan(row.pop("break_even"))
+    assert row == {
+        name: value for name, value in PREMIUM.items() if name not in ("volume", "break_even", "updated_at")
+    } | {"expiration_date": date(2026, 8, 15)}
+
+
+def test_a_number_that_is_none_fails_the_schema(database: Database, evaluate: Evaluate) -> None:
+    insert(database, "stock_premiums", PREMIUM | {"break_even": float("inf"), "volume": 0})
+
+    assert not evaluate("stock_premiums", "premium_schema").passed
 
 
 def test_two_sided_quotes_pass(database: Database, evaluate: Evaluate) -> None:
@@ -168,6 +189,15 @@ def test_an_empty_ranking_fails(evaluate: Evaluate) -> None:
 
     assert not found.passed
     assert found.description == "the ranking is empty"
+
+
+def test_a_ranking_from_before_the_latest_session_fails(database: Database, evaluate: Evaluate) -> None:
+    insert(database, "premium_rankings", RANKED | {"ranked_at": datetime(2026, 7, 16, 13, 29, tzinfo=UTC)})
+
+    found = evaluate("premium_rankings", "ranking_sorted")
+
+    assert not found.passed
+    assert "of 2026-07-16 13:29 UTC, before the latest session opened at 2026-07-16 13:30 UTC" in str(found.description)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import traceback
 from pathlib import Path
 
 import psycopg2
@@ -10,7 +11,7 @@ import psycopg2.errors
 import psycopg2.extensions
 import pytest
 
-from optsync_pipeline.settings import load_settings
+from optsync_pipeline.settings import SettingsError, load_settings
 from optsync_pipeline.storage.database import Database, dagster_url, open_database
 from optsync_pipeline.storage.embedded import EmbeddedPostgres
 from optsync_pipeline.storage.errors import DatabaseFault, DatabaseUnavailable
@@ -145,6 +146,101 @@ def test_a_url_that_cannot_be_read_is_said_without_repeating_it() -> None:
     with pytest.raises(DatabaseUnavailable, match="OPTSYNC_DATABASE_URL") as caught:
         Database("postgresql://someone:s3cr%et@host/shop").fetch_all("SELECT 1")
     assert "s3cr" not in str(caught.value)
+
+
+UNENCODED = [
+    f"postgresql://optsync:{password}@127.0.0.1:1/x"
+    for password in (
+        "S3/cr3t",
+        "S3@cr3t",
+        "S3%zzcr3t",
+        "S3%cr3t",
+        "S3#cr3t",
+        "S3?cr3t",
+        "S3 cr3t",
+        "S3%00cr3t",
+        "S3[cr3t",
+    )
+] + [
+    "postgresql://optsync:S3@cr3t@127.0.0.1",  # pragma: allowlist secret
+    "postgresql://optsync:12/cr3t@127.0.0.1:1/x",
+    "postgresql://optsync:12?a=cr3t@127.0.0.1:1/x",
+    "postgresql://optsync:cr3t",
+    "postgresql://optsync:p@127.0.0.1:cr3t/x",
+]
+
+
+def all_that_is_told(error: BaseException) -> str:
+    causes = [error]
+    while causes[-1].__cause__:
+        causes.append(causes[-1].__cause__)
+    return "\n".join([*map(repr, causes), *traceback.format_exception(error)])
+
+
+@pytest.mark.parametrize("url", UNENCODED)
+def test_a_password_that_is_not_percent_encoded_is_refused_and_told_nowhere(url: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL: percent-encode special characters") as refused:
+        load_settings(env_file=None, database_url=url)
+    with pytest.raises(DatabaseUnavailable, match="percent-encode") as caught:
+        Database(url).fetch_all("SELECT 1")
+
+    for error in (refused.value, caught.value):
+        assert "cr3t" not in all_that_is_told(error)
+        assert "S3" not in all_that_is_told(error)
+    assert "cr3t" not in Database(url).address
+
+
+@pytest.mark.parametrize(
+    "password", ["S3:cr3t", "S3%2Fcr3t", "S3%40cr3t", "S3%25cr3t", "S3%23%3Fcr3t", "S3!$&'()*,;=cr3t"]
+)
+def test_a_password_in_a_sound_url_is_told_nowhere(password: str) -> None:
+    url = f"postgresql://optsync:{password}@127.0.0.1:1/x?sslmode=disable"
+    load_settings(env_file=None, database_url=url)
+    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1/x gives no connection") as caught:
+        Database(url).fetch_all("SELECT 1")
+
+    assert "cr3t" not in all_that_is_told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://localhost",
+        "postgresql:///optsync?host=/var/run/postgresql",
+        "postgresql://u:p@[::1]:5432/x",
+        "postgresql://u@%2Fvar%2Frun/x",
+        "postgresql://u:@db.example.org/x?sslmode=verify-full&options=-c%20search_path%3Dx",
+        "postgresql://j%C3%BCrgen:pässwort@db/x",
+    ],
+)
+def test_other_sound_urls_are_taken(url: str) -> None:
+    settings = load_settings(env_file=None, database_url=url)
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == url
+    assert Database(url).address != "the configured URL"
+
+
+def test_a_silent_network_is_noticed(database: Database) -> None:
+    connection = database.dedicated_connection()
+    options = connection.get_dsn_parameters()
+    connection.close()
+
+    assert (options["keepalives_idle"], options["tcp_user_timeout"]) == ("10", "10000")
+
+
+def test_the_urls_own_options_go_first(database_url: str) -> None:
+    opened = Database(f"{database_url}?application_name=mine&keepalives_idle=99")
+
+    assert opened.fetch_one("SELECT current_setting('application_name') AS name") == {"name": "mine"}
+    opened.close()
+
+
+def test_an_option_that_libpq_does_not_know_is_refused_without_the_url() -> None:
+    url = "postgresql://u:cr3t@127.0.0.1:1/x?nonsense=1"
+    with pytest.raises(DatabaseUnavailable, match="cannot be read") as caught:
+        Database(url).fetch_all("SELECT 1")
+    assert "cr3t" not in all_that_is_told(caught.value)
 
 
 def test_connections_say_that_they_are_optsync(database: Database) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -315,6 +316,35 @@ def test_another_users_home_is_refused_in_one_line(server: EmbeddedPostgres) -> 
             EmbeddedPostgres(server.home).ensure_running()
 
     run_as(65534, work)
+
+
+@only_as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv, which takes a capability away, is not here")
+def test_root_of_a_container_without_the_right_to_trace_knows_its_server(server: EmbeddedPostgres) -> None:
+    server.ensure_running()
+    server.stop()
+    program = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from optsync_pipeline.storage.embedded import EmbeddedPostgres;"
+        "server = EmbeddedPostgres(Path(sys.argv[1])); first = server.ensure_running();"
+        "process_id = server.status().process_id; again = server.ensure_running();"
+        "print(first == again, process_id == server.status().process_id);"
+        "os.kill(process_id, signal.SIGKILL); print(server.ensure_running() == first, server.stop())"
+    )
+    command = ["setpriv", "--bounding-set", "-sys_ptrace", sys.executable, "-c", program, str(server.home)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ended.stdout.split(), ended.stderr) == (["True"] * 4, "")
+
+
+def test_a_home_behind_a_symbolic_link_is_one_server(server: EmbeddedPostgres, open_folder: Path) -> None:
+    url = server.ensure_running()
+    moved = EmbeddedPostgres(open_folder / "home")
+    moved.home.mkdir()
+    (moved.home / "postgres").symlink_to(server.home / "postgres")
+
+    assert moved.ensure_running() == url
+    assert moved.status().running
 
 
 def run_as(uid: int, work: Callable[[], None]) -> None:

@@ -458,3 +458,15 @@ def test_what_a_symbol_cost_adds_up_over_the_runs_of_its_job(
     )
     assert row == {"requests": 4, "attempts": 4}  # two providers, twice
     assert sandbox.total_requests() == 4 + 2
+
+
+def test_a_lost_lock_is_taken_again_and_the_job_goes_on(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
+        database.fetch_all(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            (running.job_id,),
+        )
+        assert len(list(running)) == len(symbols)
+        assert sync_log.is_alive(database, running.job_id)

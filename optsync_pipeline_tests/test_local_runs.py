@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
 
-from optsync_pipeline.local_runs import SyncSummary, report_dead_runs, run_sync
+from optsync_pipeline.local_runs import SyncSummary, open_instance, report_dead_runs, run_sync
 from optsync_pipeline.resources import LOCAL_RUN_TAG, SyncConfig
 from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.errors import DatabaseUnavailable
 from optsync_pipeline_tests.scripted_vendor import Bench, fails
 
 SYMBOLS = ["AAPL", "BRK.B", "MSFT", "NVDA"]
@@ -154,6 +156,27 @@ def test_a_run_whose_process_lives_or_is_elsewhere_is_left_alone(bench: Bench) -
     started_run(bench.instance, "another-machine:1:1.00")
 
     assert report_dead_runs(bench.instance) == []
+
+
+def test_a_clock_that_was_set_makes_no_living_run_look_dead(bench: Bench) -> None:
+    host, pid, started = name_of(psutil.Process()).rsplit(":", 2)
+    started_run(bench.instance, f"{host}:{pid}:{float(started) + 1.5:.2f}")
+
+    assert report_dead_runs(bench.instance) == []
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2"])
+def test_a_dagster_database_that_is_down_is_one_line_that_names_it(
+    scheme: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        open_instance(tmp_path, f"{scheme}://nobody:secret@127.0.0.1:1/none")
+
+    assert str(caught.value).startswith("Dagster's own database (OPTSYNC_DAGSTER_DATABASE_URL")
+    assert "127.0.0.1:1/none gives no connection" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_process_id_that_was_used_again_is_another_process(bench: Bench) -> None:

@@ -41,6 +41,19 @@ def test_the_projects_own_migrations_make_all_tables_with_comments(database: Dat
     assert pending(database) == []
 
 
+def test_every_amount_and_time_says_what_it_is(database: Database) -> None:
+    silent = database.fetch_all(
+        "SELECT attrelid::regclass::text AS name, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations'"
+        " AND attnum > 0 AND col_description(attrelid, attnum) IS NULL"
+        " AND atttypid::regtype::text IN"
+        " ('double precision', 'numeric', 'integer', 'bigint', 'timestamp with time zone', 'date')"
+        " AND attname NOT IN ('job_id', 'successful_stocks', 'failed_stocks')"
+    )
+
+    assert silent == []
+
+
 def test_migrations_are_applied_in_order_and_once(empty_database: Database, folder: Path) -> None:
     assert [migration.version for migration in apply_migrations(empty_database, folder)] == [1, 2]
     assert apply_migrations(empty_database, folder) == []

@@ -1,4 +1,4 @@
-"""The ranking: one contract a symbol within the limits, in order, and never emptied by a bad hour."""
+"""The ranking: one contract a symbol within the limits, in order, and kept while there is nothing fresh to rank."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -151,9 +151,26 @@ def test_a_new_ranking_replaces_the_old_one_whole(database: Database) -> None:
     assert ranked(database) == ["MSFT#0"]
 
 
-def test_a_ranking_of_nothing_leaves_the_old_one(database: Database) -> None:
+def test_without_any_fresh_quote_the_old_ranking_stays(database: Database) -> None:
     store(database, {"AAPL": [{}]})
     rank(database)
 
-    assert rank(database, fresh_since=NOW + timedelta(hours=1)) == {"cash_secured_put": 0, "covered_call": 0}
+    assert rank(database, fresh_since=NOW + timedelta(hours=1)) == {}
     assert ranked(database) == ["AAPL#0"]
+
+
+def test_a_fresh_quote_of_a_removed_stock_is_none_to_rank_by(database: Database) -> None:
+    store(database, {"AAPL": [{}]})
+    rank(database)
+    stocks.deactivate(database, ["AAPL"])
+
+    assert rank(database) == {}
+
+
+def test_fresh_quotes_that_all_miss_the_limits_empty_the_ranking(database: Database) -> None:
+    store(database, {"AAPL": [{}]})
+    rank(database)
+    store(database, {"AAPL": [{"delta": -0.9}]})
+
+    assert rank(database) == {"cash_secured_put": 0, "covered_call": 0}
+    assert ranked(database) == []

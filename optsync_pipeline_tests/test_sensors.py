@@ -8,6 +8,7 @@ import pytest
 
 from optsync_pipeline.resources import SyncConfig
 from optsync_pipeline.sensors import failed_symbols_sensor, ranking_sensor
+from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline_tests.scripted_vendor import OPEN_MARKET, Bench, ScriptedVendor, fails, pipeline_of
 
@@ -119,7 +120,7 @@ def test_failed_symbols_are_asked_again_once(bench: Bench) -> None:
 
     tick(failed_symbols_sensor, bench)
 
-    assert "not asked again" in reason(tick(failed_symbols_sensor, bench))
+    assert "that were not asked again" in reason(tick(failed_symbols_sensor, bench))
 
 
 def test_a_sync_that_ended_just_now_is_left_to_the_command_that_started_it(bench: Bench) -> None:
@@ -143,7 +144,23 @@ def test_more_than_fifty_failed_symbols_are_one_fault_and_not_asked_again(
     bench.vendor.faults |= {symbol: fails(symbol) for symbol in SYMBOLS}
     bench.sync(IN_BULK)
 
-    assert "has 3 failed symbols, more than 2" in reason(tick(failed_symbols_sensor, bench))
+    assert "at most 2 of them" in reason(tick(failed_symbols_sensor, bench))
+
+
+def test_failed_symbols_that_somebody_else_asks_again_are_left_to_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.vendor.faults["MSFT"] = fails("MSFT")
+    bench.sync(IN_BULK)
+    list_failed = sync_log.failed_symbols
+
+    def claimed_meanwhile(database: Database, job_id: int) -> list[str]:
+        assert sync_log.claim_reask(database, job_id, OPEN_MARKET)
+        return list_failed(database, job_id)
+
+    monkeypatch.setattr(sync_log, "failed_symbols", claimed_meanwhile)
+
+    assert "somebody else" in reason(tick(failed_symbols_sensor, bench))
 
 
 def test_a_symbol_without_a_partition_gets_one_first(bench: Bench) -> None:

@@ -191,7 +191,7 @@ def test_dead_jobs_are_abandoned_and_living_and_young_ones_left(database: Databa
 
     assert sync_log.abandon_dead_jobs(database, LATER) == [dead]
     row = job(database, dead)
-    assert (row["status"], row["completed_at"], row["successful_stocks"]) == ("failed", LATER, 1)
+    assert (row["status"], row["completed_at"], row["successful_stocks"]) == ("cancelled", LATER, 1)
     assert row["error_summary"] == {"api_timeout": 1}
     assert job(database, living)["status"] == "running"
     lock.release()
@@ -215,16 +215,16 @@ def test_failed_symbols_of_a_bulk_sync_are_asked_again_once(database: Database) 
     job_id = open_job(database, ["AAPL", "MSFT"])
     tell(database, job_id, "AAPL", "success")
     tell(database, job_id, "MSFT", "failed", "api_timeout")
-    assert sync_log.next_job_to_reask(database, completed_before=LATER) is None
+    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
     sync_log.finish_job(database, job_id, "completed", NOW)
 
-    assert sync_log.next_job_to_reask(database, completed_before=NOW - timedelta(seconds=1)) is None
-    found = sync_log.next_job_to_reask(database, completed_before=LATER)
+    assert sync_log.next_job_to_reask(database, completed_before=NOW - timedelta(seconds=1), max_failed=50) is None
+    found = sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50)
     assert found is not None
     assert found["job_id"] == job_id
     assert sync_log.claim_reask(database, job_id, LATER)
     assert not sync_log.claim_reask(database, job_id, LATER)
-    assert sync_log.next_job_to_reask(database, completed_before=LATER) is None
+    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
 
 
 def test_a_full_sync_overtakes_the_failures_of_an_older_one(database: Database) -> None:
@@ -235,7 +235,7 @@ def test_a_full_sync_overtakes_the_failures_of_an_older_one(database: Database) 
     tell(database, new, "AAPL", "success")
     sync_log.finish_job(database, new, "completed", NOW)
 
-    assert sync_log.next_job_to_reask(database, completed_before=LATER) is None
+    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
 
 
 def test_a_sync_is_ranked_once_and_again_after_it_changed(database: Database) -> None:
@@ -265,3 +265,61 @@ def test_jobs_are_listed_newest_first(database: Database) -> None:
     assert [row["job_id"] for row in sync_log.list_jobs(database)] == [second, first]
     assert len(sync_log.list_jobs(database, limit=1)) == 1
     assert sync_log.read_job(database, 999) is None
+
+
+@pytest.mark.parametrize(("outcomes", "status"), [({}, "failed"), ({"AAPL": "failed"}, "failed")])
+def test_a_dead_job_that_did_nothing_failed(database: Database, outcomes: dict[str, str], status: str) -> None:
+    job_id = open_job(database, SYMBOLS)
+    for symbol, outcome in outcomes.items():
+        tell(database, job_id, symbol, outcome, "api_timeout")
+    sync_log.abandon_dead_jobs(database, LATER)
+
+    assert job(database, job_id)["status"] == status
+
+
+def test_a_dead_job_that_did_everything_is_completed(database: Database) -> None:
+    job_id = open_job(database, ["AAPL"])
+    tell(database, job_id, "AAPL", "success")
+    sync_log.abandon_dead_jobs(database, LATER)
+
+    assert job(database, job_id)["status"] == "completed"
+
+
+def test_a_job_with_too_many_failures_does_not_stand_before_an_older_one(database: Database) -> None:
+    older = open_job(database, ["AAPL"], sync_type="symbols")
+    newer = open_job(database, ["AAPL", "MSFT"], sync_type="symbols")
+    for job_id, symbol in ((older, "AAPL"), (newer, "AAPL"), (newer, "MSFT")):
+        tell(database, job_id, symbol, "failed", "api_timeout")
+    for job_id in (older, newer):
+        sync_log.finish_job(database, job_id, "failed", NOW)
+
+    found = sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=1)
+    assert found is not None
+    assert found["job_id"] == older
+
+
+def test_an_attempt_to_open_a_job_that_fails_gives_its_lock_back(database: Database) -> None:
+    with database.transaction() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN IF NEW.job_id < 3 THEN RAISE deadlock_detected; END IF; RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON sync_jobs"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    lock = sync_log.open_job(
+        database, sync_type="all", symbols=SYMBOLS, run_id=None, concurrency_level=1, target_dtes=(30,), now=NOW
+    )
+
+    assert [sync_log.is_alive(database, number) for number in (1, 2, 3)] == [False, False, True]
+    assert [row["job_id"] for row in sync_log.list_jobs(database)] == [lock.job_id] == [3]
+    lock.release()
+
+
+def test_a_job_number_whose_lock_is_taken_is_left_alone(database: Database) -> None:
+    other = JobLock(database, 1)
+    other.acquire()
+
+    assert open_job(database, SYMBOLS) == 2
+    other.release()

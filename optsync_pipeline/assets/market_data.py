@@ -93,7 +93,7 @@ def market_data(
                     failed[outcome.error_type or "db_error"].append(outcome.symbol)
                 else:
                     _tell_materialised(context, outcome)
-        if run.report.cancelled:
+        if run.cancelled:
             raise _interruption(context)
         evaluations = check_evaluations(tally_job(database, run.job_id))
     for evaluation in evaluations:

@@ -4,6 +4,7 @@ Unpartitioned, because a ranking compares the symbols. It runs in a job of its o
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -26,17 +27,25 @@ ROWS_SHOWN = 10
 def premium_rankings(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
 ) -> dg.MaterializeResult[None]:
-    """Rank the premiums that were quoted in the latest session, and say of which syncs the ranking knows."""
+    """Rank the premiums that were quoted in the latest session, and say of which syncs the ranking knows.
+
+    Without any such premium the old ranking stays, and the check `ranking_sorted` fails for its age.
+    """
     now = pipeline.clock()
+    opened = latest_session(now).open
     with pipeline.open_for_step(context) as database:
         # Read before ranking: a job that ends meanwhile is ranked by the next run.
         jobs = [job["job_id"] for job in sync_log.jobs_to_rank(database)]
-        rankings.replace_rankings(
-            database, limits=ranking_limits(pipeline.settings), fresh_since=latest_session(now).open, now=now
+        counts = rankings.replace_rankings(
+            database, limits=ranking_limits(pipeline.settings), fresh_since=opened, now=now
         )
+        # Also where nothing could be ranked: the sensor would ask for the same ranking again for ever.
         sync_log.mark_ranked(database, jobs, now)
-        rows = rankings.read_rankings(database)
-    return dg.MaterializeResult(metadata=ranking_metadata(rows))
+        rows = rankings.read_rankings(database) if counts else []
+    metadata = ranking_metadata(rows)
+    if not counts:
+        metadata["nothing_fresh"] = dg.MetadataValue.text(nothing_fresh(opened, jobs))
+    return dg.MaterializeResult(metadata=metadata)
 
 
 def ranking_limits(settings: Settings) -> RankingLimits:
@@ -60,6 +69,15 @@ def ranking_metadata(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataVal
             metadata[f"{strategy}_best"] = dg.MetadataValue.text(ranked[0]["symbol"])
             metadata[f"{strategy}_top"] = dg.MetadataValue.md(_markdown_table(ranked[:ROWS_SHOWN]))
     return metadata
+
+
+def nothing_fresh(opened: datetime, jobs: Sequence[int]) -> str:
+    """Return why nothing was ranked, and what became of the old ranking and of the syncs that waited for a new one."""
+    waited = ", ".join(map(str, jobs))
+    return (
+        f"No premium was quoted since the latest session opened ({opened:%Y-%m-%d %H:%M} UTC): the old ranking stays "
+        f"as it was. Syncs marked as ranked all the same: {waited or 'none'}."
+    )
 
 
 def _markdown_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -6,6 +6,8 @@ moves the job's share, instead of replacing it by 0 or 100 %. Checks of what the
 
 import dagster as dg
 
+from optsync_pipeline.quality.rules import RULES
+from optsync_pipeline.resources import MAX_REASKED_SYMBOLS
 from optsync_pipeline.storage.table_checks import JobTally
 
 SYMBOLS_SYNCED_SHARE = 0.95
@@ -15,8 +17,8 @@ CHECK_SPECS = [
     dg.AssetCheckSpec(
         "symbols_synced",
         asset="stock_prices",
-        description=f"At least {SYMBOLS_SYNCED_SHARE:.0%} of the sync's symbols are done: rows written, or proven to "
-        "have none.",
+        description=f"At least {SYMBOLS_SYNCED_SHARE:.0%} of the sync's symbols are done (rows written, or proven to "
+        f"have none), and no more than {MAX_REASKED_SYMBOLS} failed: of more, none is asked again or marked FAILED.",
     ),
     dg.AssetCheckSpec(
         "chain_schema",
@@ -26,26 +28,7 @@ CHECK_SPECS = [
     ),
 ]
 
-# Faults of a reply, as against facts of the market (zero bids, adjusted deliverables): names of quality.rules.RULES.
-SCHEMA_RULES = frozenset(
-    {
-        "unreadable_contract_symbol",
-        "missing_strike",
-        "strike_mismatch",
-        "wrong_expiration",
-        "missing_expiration",
-        "unknown_option_type",
-        "missing_underlying_price",
-        "invalid_dividend_yield",
-        "missing_quote_time",
-        "negative_quote",
-        "invalid_count",
-        "invalid_implied_volatility",
-        "invalid_greeks",
-        "duplicate_contract",
-        "database_refused",
-    }
-)
+# Facts of the market (zero bids, adjusted deliverables). Every other rule, a new one too, is a fault of a reply.
 MARKET_RULES = frozenset(
     {
         "adjusted_contract",
@@ -57,6 +40,7 @@ MARKET_RULES = frozenset(
         "unusable_implied_volatility",
     }
 )
+SCHEMA_RULES = frozenset(RULES) - MARKET_RULES
 
 
 def check_evaluations(tally: JobTally) -> list[dg.AssetCheckEvaluation]:
@@ -68,13 +52,16 @@ def _symbols_synced(tally: JobTally) -> dg.AssetCheckEvaluation:
     counts = tally.symbols_by_status
     total = sum(counts.values())
     done = counts.get("success", 0) + counts.get("skipped", 0)
+    failed = counts.get("failed", 0)
     share = done / total if total else 0.0
+    too_many = failed > MAX_REASKED_SYMBOLS
+    unasked = f"; {failed} failed, more than {MAX_REASKED_SYMBOLS}: none is asked again" if too_many else ""
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey("stock_prices"),
         check_name="symbols_synced",
-        passed=share >= SYMBOLS_SYNCED_SHARE,
+        passed=share >= SYMBOLS_SYNCED_SHARE and not too_many,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{done} of {total} symbols ({share:.1%})",
+        description=f"{done} of {total} symbols ({share:.1%}){unasked}",
         metadata={"share": share, "symbols": total, **counts},
     )
 

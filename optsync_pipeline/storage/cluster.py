@@ -98,9 +98,27 @@ def postmaster_id(place: ServerPlace) -> int | None:
         return None
     try:
         process = psutil.Process(int(lines[0]))
-        return process.pid if Path(process.cwd()) == place.data else None
-    except (psutil.NoSuchProcess, psutil.AccessDenied):  # another user's process is not our server
+        folder = _working_folder(process, place)
+    except psutil.NoSuchProcess:
         return None
+    if folder is None and len(lines) > 1:  # nobody says where our account's PostgreSQL works: its file does
+        folder = Path(lines[1])
+    return process.pid if folder is not None and folder.resolve() == place.data.resolve() else None
+
+
+def _working_folder(process: psutil.Process, place: ServerPlace) -> Path | None:
+    """Return where a process works; `/`, which is nobody's data folder, for one that is no PostgreSQL of our account.
+
+    Root reads it of another user's process only with CAP_SYS_PTRACE, which containers lack; the account itself may.
+    """
+    try:
+        return Path(process.cwd())
+    except psutil.AccessDenied:
+        is_ours = process.uids().real == place.account.uid and process.name().startswith("postgres")
+        if not is_ours or process.status() == psutil.STATUS_ZOMBIE:
+            return Path("/")
+    told = place.account.run(["readlink", f"/proc/{process.pid}/cwd"])
+    return Path(told.stdout.strip()) if told.returncode == 0 and told.stdout.strip() else None
 
 
 def postmaster_port(place: ServerPlace) -> int | None:

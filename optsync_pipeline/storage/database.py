@@ -15,8 +15,9 @@ import psycopg2.errors
 import psycopg2.extensions
 import sqlalchemy
 import sqlalchemy.exc
+from psycopg2.extensions import make_dsn, parse_dsn
 
-from optsync_pipeline.settings import Settings
+from optsync_pipeline.settings import Settings, is_database_url
 from optsync_pipeline.storage.embedded import EmbeddedPostgres
 from optsync_pipeline.storage.errors import DatabaseFault, DatabaseUnavailable, StorageError, one_line, typed_error
 from optsync_pipeline.storage.migrations import apply_migrations
@@ -27,7 +28,16 @@ Params = Mapping[str, Any] | Sequence[Any] | None
 
 MAX_CONNECTIONS = 10
 RECYCLE_SECONDS = 3600
-CONNECT_TIMEOUT_SECONDS = 10
+# A server or network that falls silent ends in an error within half a minute. What the URL says itself goes first.
+CONNECTION_OPTIONS = {
+    "application_name": "optsync",
+    "connect_timeout": "10",
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",  # ms
+}
 OLDEST_SERVER = 140000
 RETRY_WAITS_SECONDS = (0.1, 0.5, 2.0)  # a failover or a restart takes a second or two
 
@@ -155,15 +165,21 @@ def dagster_url(settings: Settings) -> str:
 
 
 def _connect(url: str, address: str) -> psycopg2.extensions.connection:
-    try:
-        connection = psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS, application_name="optsync")
-    except psycopg2.ProgrammingError as error:  # libpq's text would repeat parts of the URL
-        raise DatabaseUnavailable("the database URL cannot be read: check OPTSYNC_DATABASE_URL") from error
-    except psycopg2.OperationalError as error:
+    parts = _url_parts(url)
+    if parts is None:
         raise DatabaseUnavailable(
-            f"PostgreSQL at {address} gives no connection: {_without_address(error)}: "
+            "the database URL cannot be read: check OPTSYNC_DATABASE_URL, and percent-encode special characters in it"
+        )
+    try:
+        connection: psycopg2.extensions.connection = psycopg2.connect(make_dsn(**(CONNECTION_OPTIONS | parts)))
+    except (psycopg2.ProgrammingError, psycopg2.OperationalError) as error:
+        told = isinstance(error, psycopg2.OperationalError)
+        reason = _without_address(error) if told else "an option of the URL is unknown"
+        # Without its cause: before there is a connection, libpq's own text may repeat any part of the URL.
+        raise DatabaseUnavailable(
+            f"PostgreSQL at {address} gives no connection: {reason}: "
             "is it running (`optsync db status`), and is OPTSYNC_DATABASE_URL right where it is set?"
-        ) from error
+        ) from None
     if connection.server_version < OLDEST_SERVER:
         connection.close()
         raise DatabaseFault(f"PostgreSQL at {address} is older than 14: use a newer server", retryable=False)
@@ -180,14 +196,23 @@ def _roll_back(connection: sqlalchemy.PoolProxiedConnection) -> bool:
     return False
 
 
-def _without_address(error: psycopg2.OperationalError) -> str:
+def _without_address(error: psycopg2.Error) -> str:
     return one_line(one_line(error).partition(" failed: ")[2] or error)
 
 
 def _address(url: str) -> str:
     """Return host:port/database of a URL, for messages: never the password."""
-    try:
-        parts = psycopg2.extensions.parse_dsn(url)
-    except psycopg2.ProgrammingError:
+    parts = _url_parts(url)
+    if parts is None:
         return "the configured URL"
     return f"{parts.get('host', 'localhost')}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+
+
+def _url_parts(url: str) -> dict[str, str] | None:
+    """Return the parts of a URL by libpq's names, or None where others could take it apart in another way."""
+    if not is_database_url(url):
+        return None
+    try:
+        return dict(parse_dsn(f"postgresql://{url.partition('://')[2]}"))
+    except psycopg2.ProgrammingError:
+        return None

@@ -114,7 +114,7 @@ class EmbeddedPostgres:
                 folder, version = cursor.fetchone() or ("", "")
         except psycopg2.OperationalError:
             return None
-        return str(version) if Path(folder) == place.data else None
+        return str(version) if Path(folder).resolve() == place.data.resolve() else None
 
     def _start(self, place: ServerPlace) -> None:
         if cluster.postmaster_id(place) is None:

@@ -39,23 +39,24 @@ def ranking_params(
 def replace_rankings(
     database: Database, *, limits: RankingLimits, fresh_since: datetime, now: datetime
 ) -> dict[Strategy, int]:
-    """Rank the premiums quoted since `fresh_since`; return how many symbols each strategy ranks.
+    """Rank the premiums quoted since `fresh_since`; return how many symbols each strategy was written with.
 
-    A ranking without any contract (a first quote still to come, a holiday) leaves the old one as it is.
+    Where no active stock has a quote so fresh (the first sync of a session is still to come) there is nothing to
+    judge by: the old ranking stays, and nothing is returned. Fresh quotes that all miss the limits empty it.
     """
     insert = f"INSERT INTO premium_rankings ({', '.join(_COLUMNS)}) {sql_text('rank_premiums')}"
 
     def rank(cursor: psycopg2.extensions.cursor) -> dict[Strategy, int]:
         # Readers go on reading; another ranking waits.
         cursor.execute("LOCK TABLE premium_rankings IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute("SAVEPOINT old_ranking")
+        cursor.execute(sql_text("has_fresh_premiums"), {"fresh_since": fresh_since})
+        if cursor.fetchone() != (True,):
+            return {}
         cursor.execute("DELETE FROM premium_rankings")
         counts: dict[Strategy, int] = {}
         for strategy in STRATEGIES:
             cursor.execute(insert, ranking_params(strategy, limits=limits, fresh_since=fresh_since, now=now))
             counts[strategy] = cursor.rowcount
-        if not any(counts.values()):
-            cursor.execute("ROLLBACK TO SAVEPOINT old_ranking")
         return counts
 
     return database.run_transaction(rank)

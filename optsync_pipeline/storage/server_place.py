@@ -97,6 +97,8 @@ def carried_binaries() -> Path:
 
 def find_place(home: Path, system_folder: Path = SYSTEM_FOLDER) -> ServerPlace:
     """Decide where the server of a HOME lives. Creates HOME/postgres, and copies the binaries where they must move."""
+    # PostgreSQL and the kernel tell folders without symbolic links (macOS: /var), and are compared with ours.
+    home, system_folder = home.resolve(), system_folder.resolve()
     keys = home / "postgres"
     make_folder(keys, mode=0o755 if os.geteuid() == 0 else 0o700)
     nearby = keys / "server"

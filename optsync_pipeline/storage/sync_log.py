@@ -9,6 +9,7 @@ A job is alive while some process holds its advisory lock (JobLock). The lock en
 at once that a killed process is gone. Results of symbols are written with their rows: storage.market_tables.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,38 +17,12 @@ from typing import Any
 import psycopg2.extensions
 
 from optsync_pipeline.storage.database import Database, fetch_rows
+from optsync_pipeline.storage.errors import DatabaseFault
+from optsync_pipeline.storage.job_lock import LOCK_CLASS
+from optsync_pipeline.storage.job_lock import JobLock as JobLock
 from optsync_pipeline.storage.queries import sql_text
 
-LOCK_CLASS = 0x6F707473  # "opts"
-
 Row = dict[str, Any]
-
-
-class JobLock:
-    """The proof that a job's process lives: a lock on a connection of its own, held from acquire() to release()."""
-
-    def __init__(self, database: Database, job_id: int) -> None:
-        self.job_id = job_id
-        self._database = database
-        self._connection: psycopg2.extensions.connection | None = None
-
-    def acquire(self) -> bool:
-        """Take the lock; return False where another process has it."""
-        connection = self._database.dedicated_connection()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCK_CLASS, self.job_id))
-            (acquired,) = cursor.fetchone() or (False,)
-        if acquired:
-            self._connection = connection
-        else:
-            connection.close()
-        return bool(acquired)
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def open_job(
@@ -70,15 +45,22 @@ def open_job(
         "target_dtes": list(target_dtes),
     }
 
-    def write(cursor: psycopg2.extensions.cursor) -> JobLock:
-        (row,) = fetch_rows(cursor, "create_sync_job", job)
-        cursor.execute(sql_text("insert_pending_results"), {"job_id": row["job_id"], "symbols": list(symbols)})
-        # Before the commit: nobody may see a running job that nobody seems to run.
-        lock = JobLock(database, int(row["job_id"]))
-        lock.acquire()
-        return lock
+    with contextlib.ExitStack() as failed_attempts:
 
-    return database.run_transaction(write)
+        def write(cursor: psycopg2.extensions.cursor) -> JobLock:
+            failed_attempts.close()
+            (row,) = fetch_rows(cursor, "create_sync_job", job)
+            cursor.execute(sql_text("insert_pending_results"), {"job_id": row["job_id"], "symbols": list(symbols)})
+            # Before the commit: nobody may see a running job that nobody seems to run.
+            lock = JobLock(database, int(row["job_id"]))
+            failed_attempts.callback(lock.release)
+            if not lock.acquire():  # the next attempt gets another number
+                raise DatabaseFault(f"another process holds the lock of sync job {lock.job_id}, which is new")
+            return lock
+
+        lock = database.run_transaction(write)
+        failed_attempts.pop_all()
+    return lock
 
 
 def reopen_job(database: Database, job_id: int, *, run_id: str | None, symbols: Sequence[str], now: datetime) -> None:
@@ -124,7 +106,10 @@ def is_alive(database: Database, job_id: int) -> bool:
 
 
 def abandon_dead_jobs(database: Database, now: datetime) -> list[int]:
-    """Say of running jobs whose process is gone that they failed; return them. They can still be taken up."""
+    """End running jobs whose process is gone; return them. They can still be taken up.
+
+    Failed where nothing was done, completed where everything was, else cancelled.
+    """
     rows = database.fetch_all("abandon_dead_jobs", {"lock_class": LOCK_CLASS, "now": now})
     dead = [row["job_id"] for row in rows]
     for job_id in dead:
@@ -173,9 +158,10 @@ def failed_symbols(database: Database, job_id: int) -> list[str]:
     return [row["symbol"] for row in database.fetch_all(query, (job_id,))]
 
 
-def next_job_to_reask(database: Database, *, completed_before: datetime) -> Row | None:
-    """Return the newest ended bulk sync whose failed symbols were not asked again."""
-    return database.fetch_one("find_job_to_reask", {"completed_before": completed_before})
+def next_job_to_reask(database: Database, *, completed_before: datetime, max_failed: int) -> Row | None:
+    """Return the newest ended bulk sync whose failed symbols, at most so many, were not asked again."""
+    params = {"completed_before": completed_before, "max_failed": max_failed}
+    return database.fetch_one("find_job_to_reask", params)
 
 
 def claim_reask(database: Database, job_id: int, now: datetime) -> bool:

@@ -1,16 +1,33 @@
 """What the checks ask of the tables: broken rows, counts of a job, the ranking in its order. Judged in checks.py."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.queries import sql_text
 
-ROWS_PER_PART = 50_000
-"""25 columns of that many rows take some 50 MB as a frame; 12,000 symbols have a million rows."""
+PART_BYTES = 8 << 20
+"""Of COPY's text: some 32,000 rows. 12,000 symbols have a million rows, which nobody wants in memory at once."""
+
+_NUMBERS = (
+    "strike_price", "dte", "underlying_price", "bid", "ask", "premium", "delta", "implied_volatility", "volume",
+    "open_interest", "spread_pct", "break_even", "collateral", "monthly_return", "annual_return",
+    "probability_of_profit",
+)  # fmt: skip
+_TEXTS = ("symbol", "option_type", "contract_symbol", "greeks_source", "data_provider")
+_PREMIUM_TYPES = {
+    **dict.fromkeys(_NUMBERS, pa.float64()),
+    **dict.fromkeys(_TEXTS, pa.string()),
+    "expiration_date": pa.date32(),
+    "quoted_at": pa.timestamp("us", "UTC"),
+}
 
 
 class BrokenQuotes(NamedTuple):
@@ -22,11 +39,12 @@ class BrokenQuotes(NamedTuple):
 
 
 class RankedReturn(NamedTuple):
-    """A row of premium_rankings as far as its order goes. monthly_return in percent."""
+    """A row of premium_rankings as far as its order and its age go. monthly_return in percent."""
 
     strategy: str
     rank: int
     monthly_return: float
+    ranked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +57,26 @@ class JobTally:
 
 
 def premiums_in_parts(database: Database) -> Iterator[pd.DataFrame]:
-    """Yield stock_premiums in parts of one consistent view: a sync may go on meanwhile."""
-    with database.transaction() as cursor:
-        cursor.execute(sql_text("declare_premium_rows"))
-        while True:
-            cursor.execute("FETCH %s FROM premium_rows", (ROWS_PER_PART,))
-            rows = cursor.fetchall()
-            if not rows:
-                return
-            yield pd.DataFrame(rows, columns=[column.name for column in cursor.description or ()])
+    """Yield stock_premiums in parts of one consistent view: a sync may go on meanwhile.
+
+    Counts come as floats, NaN for null; updated_at is left out. By way of a file, so that the view is one statement's
+    and no transaction is held while a part is judged. 128,000 rows take 0.40 s, and 0.87 s row by row.
+    """
+    with tempfile.TemporaryFile() as text:
+        with database.transaction() as cursor:
+            cursor.execute("SET LOCAL datestyle = 'ISO'")
+            cursor.copy_expert(sql_text("copy_premium_rows"), text, size=1 << 20)
+        text.seek(0)
+        reader = pa_csv.open_csv(
+            text,
+            read_options=pa_csv.ReadOptions(block_size=PART_BYTES),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=_PREMIUM_TYPES, strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+        for batch in reader:
+            yield batch.to_pandas()
 
 
 def count_broken_quotes(database: Database) -> BrokenQuotes:

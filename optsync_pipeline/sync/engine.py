@@ -21,9 +21,9 @@ from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
-from optsync_pipeline.sync.run import SyncPlan, SyncRun
+from optsync_pipeline.sync.run import JobTakenError, SyncPlan, SyncRun
 
-__all__ = ["SyncEngine", "SyncError", "SyncPlan", "SyncRun"]
+__all__ = ["JobTakenError", "SyncEngine", "SyncError", "SyncPlan", "SyncRun"]
 
 
 class SyncError(Exception):

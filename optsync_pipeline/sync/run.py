@@ -46,6 +46,10 @@ class SyncPlan:
     reask: bool = False
 
 
+class JobTakenError(Exception):
+    """The job's lock was lost and somebody else has it now: what is committed stays, nothing more is asked."""
+
+
 class SyncRun:
     """One running sync: iterate it for outcomes; leaving its `with` block early stops it and keeps what is fetched."""
 
@@ -192,6 +196,11 @@ class SyncRun:
             return
         for chunk in self._build(settled):
             market_tables.write_chunk(self._database, chunk)
+            # After the write, which waits for a database that restarts; the lock went with its connection then.
+            if not self._lock.held():
+                raise JobTakenError(
+                    f"sync job {self.job_id} was taken up by another process while this one was cut off"
+                )
             for row in chunk.results:
                 self._outcomes.put(outcome_from_row(row, already_done=False))
 

@@ -12,6 +12,10 @@ CREATE TABLE stocks (
     added_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE stocks IS 'The universe: which stocks are synced. One row a symbol, class shares with a dot (BRK.B).';
+COMMENT ON COLUMN stocks.symbol IS 'With a dot for class shares: BRK.B.';
+COMMENT ON COLUMN stocks.market_cap IS 'Dollars; syncs and lists begin with the largest.';
+COMMENT ON COLUMN stocks.is_active IS 'Whether it is synced; a removed stock keeps its rows.';
+COMMENT ON COLUMN stocks.added_at IS 'When it first joined the universe.';
 COMMENT ON COLUMN stocks.has_options IS 'What the last sync that got an answer found; null: never asked.';
 
 CREATE TABLE stock_data (
@@ -27,6 +31,12 @@ CREATE TABLE stock_data (
     last_updated timestamptz NOT NULL
 );
 COMMENT ON TABLE stock_data IS 'The latest quote of each stock. Its age is now() - quoted_at.';
+COMMENT ON COLUMN stock_data.current_price IS 'Dollars a share, the last trade.';
+COMMENT ON COLUMN stock_data.previous_close IS 'Dollars a share, of the session before.';
+COMMENT ON COLUMN stock_data.volume IS 'Shares traded in the session of the quote.';
+COMMENT ON COLUMN stock_data.market_state IS 'The vendor''s word for the hour, such as REGULAR or CLOSED.';
+COMMENT ON COLUMN stock_data.data_provider IS 'The vendor that the quote comes from.';
+COMMENT ON COLUMN stock_data.last_updated IS 'When our sync wrote the row.';
 COMMENT ON COLUMN stock_data.dividend_yield IS 'Trailing annual yield as a fraction, where the vendor gives one; used as q in the premium arithmetic.';
 COMMENT ON COLUMN stock_data.listed_expirations IS 'Every expiration the vendor listed: the next sync asks for the right one at once.';
 COMMENT ON COLUMN stock_data.quoted_at IS 'When the vendor says that the stock last traded.';
@@ -45,6 +55,14 @@ CREATE TABLE stock_prices (
     PRIMARY KEY (symbol, price_date)
 );
 COMMENT ON TABLE stock_prices IS 'One bar a stock and session, from the quote that came with its chain.';
+COMMENT ON COLUMN stock_prices.price_date IS 'The session''s day in New York.';
+COMMENT ON COLUMN stock_prices.open IS 'Dollars a share, like high, low and close.';
+COMMENT ON COLUMN stock_prices.high IS 'Dollars a share.';
+COMMENT ON COLUMN stock_prices.low IS 'Dollars a share.';
+COMMENT ON COLUMN stock_prices.close IS 'Dollars a share; the latest trade while is_final is false.';
+COMMENT ON COLUMN stock_prices.volume IS 'Shares.';
+COMMENT ON COLUMN stock_prices.data_provider IS 'The vendor that the bar comes from.';
+COMMENT ON COLUMN stock_prices.updated_at IS 'When our sync wrote the row.';
 COMMENT ON COLUMN stock_prices.is_final IS 'False while the session (and the vendor''s delay) was not over when the quote was taken.';
 
 CREATE TABLE option_chains (
@@ -70,6 +88,21 @@ CREATE TABLE option_chains (
     PRIMARY KEY (symbol, expiration_date, strike_price, option_type)
 );
 COMMENT ON TABLE option_chains IS 'Every standard contract of the chosen expirations as the vendor quoted it, zero and crossed quotes included.';
+COMMENT ON COLUMN option_chains.expiration_date IS 'The last trading day in New York.';
+COMMENT ON COLUMN option_chains.strike_price IS 'Dollars a share.';
+COMMENT ON COLUMN option_chains.contract_symbol IS 'The OCC symbol without padding: AAPL260821P00150000.';
+COMMENT ON COLUMN option_chains.bid IS 'Dollars a share; a contract is 100 shares.';
+COMMENT ON COLUMN option_chains.ask IS 'Dollars a share.';
+COMMENT ON COLUMN option_chains.last_price IS 'Dollars a share, of the last trade, however old.';
+COMMENT ON COLUMN option_chains.volume IS 'Contracts traded in the session of the quote.';
+COMMENT ON COLUMN option_chains.open_interest IS 'Contracts open, as of the session before.';
+COMMENT ON COLUMN option_chains.gamma IS 'Change of delta for a dollar of the share.';
+COMMENT ON COLUMN option_chains.theta IS 'As the vendor gives it: dollars a share and day with most.';
+COMMENT ON COLUMN option_chains.vega IS 'As the vendor gives it: dollars a share for a point of volatility with most.';
+COMMENT ON COLUMN option_chains.rho IS 'As the vendor gives it: dollars a share for a point of interest with most.';
+COMMENT ON COLUMN option_chains.quoted_at IS 'As of when the vendor gives the quote.';
+COMMENT ON COLUMN option_chains.data_provider IS 'The vendor that the quote comes from.';
+COMMENT ON COLUMN option_chains.last_updated IS 'When our sync wrote the row.';
 COMMENT ON COLUMN option_chains.delta IS 'The vendor''s own, like gamma, theta, vega and rho; null where the vendor gives none.';
 COMMENT ON COLUMN option_chains.implied_volatility IS 'The vendor''s own as a fraction, unusable values included.';
 
@@ -101,6 +134,25 @@ CREATE TABLE stock_premiums (
     PRIMARY KEY (symbol, expiration_date, strike_price, option_type)
 );
 COMMENT ON TABLE stock_premiums IS 'The sellable contracts with what their seller collects at the bid: put = cash-secured put, call = covered call.';
+COMMENT ON COLUMN stock_premiums.expiration_date IS 'The last trading day in New York.';
+COMMENT ON COLUMN stock_premiums.strike_price IS 'Dollars a share.';
+COMMENT ON COLUMN stock_premiums.contract_symbol IS 'The OCC symbol without padding: AAPL260821P00150000.';
+COMMENT ON COLUMN stock_premiums.dte IS 'Calendar days to expiration in New York, at least 1.';
+COMMENT ON COLUMN stock_premiums.underlying_price IS 'Dollars a share, from the same reply as the contract.';
+COMMENT ON COLUMN stock_premiums.bid IS 'Dollars a share: what a seller gets at once.';
+COMMENT ON COLUMN stock_premiums.ask IS 'Dollars a share.';
+COMMENT ON COLUMN stock_premiums.delta IS 'A fraction, negative for puts; greeks_source says whose.';
+COMMENT ON COLUMN stock_premiums.volume IS 'Contracts traded in the session of the quote.';
+COMMENT ON COLUMN stock_premiums.open_interest IS 'Contracts open, as of the session before.';
+COMMENT ON COLUMN stock_premiums.spread_pct IS 'Percent of the mid: 100 x (ask - bid) / mid.';
+COMMENT ON COLUMN stock_premiums.break_even IS 'Dollars a share, at expiration.';
+COMMENT ON COLUMN stock_premiums.collateral IS 'Dollars per contract that the position binds.';
+COMMENT ON COLUMN stock_premiums.monthly_return IS 'Percent of collateral per 30 days, not compounded.';
+COMMENT ON COLUMN stock_premiums.annual_return IS 'Percent of collateral per 365 days, not compounded.';
+COMMENT ON COLUMN stock_premiums.probability_of_profit IS 'A fraction: the risk-neutral chance of ending beyond break_even.';
+COMMENT ON COLUMN stock_premiums.quoted_at IS 'As of when the vendor gives the quote.';
+COMMENT ON COLUMN stock_premiums.data_provider IS 'The vendor that the quote comes from.';
+COMMENT ON COLUMN stock_premiums.updated_at IS 'When our sync wrote the row.';
 COMMENT ON COLUMN stock_premiums.premium IS 'Dollars per contract: 100 x bid.';
 COMMENT ON COLUMN stock_premiums.greeks_source IS 'Where delta comes from: the vendor, or Black-Scholes-Merton from implied_volatility.';
 COMMENT ON COLUMN stock_premiums.implied_volatility IS 'The vendor''s where usable, else solved from the mid; a fraction.';
@@ -138,7 +190,27 @@ CREATE TABLE premium_rankings (
     PRIMARY KEY (strategy, rank),
     UNIQUE (strategy, symbol)
 );
-COMMENT ON TABLE premium_rankings IS 'The best contract of each symbol for each strategy, by monthly_return; replaced whole by each ranking.';
+COMMENT ON TABLE premium_rankings IS 'The best contract of each symbol for each strategy, by monthly_return; replaced whole by each ranking, kept where there is no fresh quote to rank.';
+COMMENT ON COLUMN premium_rankings.rank IS 'From 1, by monthly_return, then open_interest, then symbol.';
+COMMENT ON COLUMN premium_rankings.ranked_at IS 'When the ranking was made.';
+
+-- The columns that a ranking takes from stock_premiums mean what they mean there.
+DO $$
+DECLARE
+    told record;
+BEGIN
+    FOR told IN
+        SELECT ranked.attname, col_description(source.attrelid, source.attnum) AS meaning
+        FROM pg_attribute AS ranked
+        JOIN pg_attribute AS source USING (attname)
+        WHERE ranked.attrelid = 'premium_rankings'::regclass AND ranked.attnum > 0
+          AND source.attrelid = 'stock_premiums'::regclass
+          AND col_description(source.attrelid, source.attnum) IS NOT NULL
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN premium_rankings.%I IS %L', told.attname, told.meaning);
+    END LOOP;
+END
+$$;
 
 CREATE TABLE sync_jobs (
     job_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -161,6 +233,15 @@ CREATE TABLE sync_jobs (
     ranked_at timestamptz
 );
 COMMENT ON TABLE sync_jobs IS 'One row a sync. A job with status running is alive while its process holds the advisory lock on its job_id.';
+COMMENT ON COLUMN sync_jobs.sync_type IS 'What was asked for: the universe, named symbols, or a part of it.';
+COMMENT ON COLUMN sync_jobs.status IS 'Failed: nothing could be done. Cancelled: stopped or killed with some symbols left.';
+COMMENT ON COLUMN sync_jobs.started_at IS 'When the job was first taken up.';
+COMMENT ON COLUMN sync_jobs.completed_at IS 'When it ended, was found dead, or was last counted again after symbols were asked again.';
+COMMENT ON COLUMN sync_jobs.total_stocks IS 'Symbols asked for.';
+COMMENT ON COLUMN sync_jobs.skipped_stocks IS 'Symbols without options, or delisted.';
+COMMENT ON COLUMN sync_jobs.stocks_per_second IS 'Symbols done by duration_seconds.';
+COMMENT ON COLUMN sync_jobs.concurrency_level IS 'How many vendor calls could be under way at once.';
+COMMENT ON COLUMN sync_jobs.target_dtes IS 'Days to expiration that were asked for; per entry the nearest listed expiration is fetched.';
 COMMENT ON COLUMN sync_jobs.error_summary IS 'Failed symbols counted by error_type.';
 COMMENT ON COLUMN sync_jobs.run_id IS 'The Dagster run that did (or last continued) the job.';
 COMMENT ON COLUMN sync_jobs.resumed_at IS 'When the job was last taken up again after it had died or was cancelled.';
@@ -193,8 +274,45 @@ CREATE TABLE sync_stock_results (
     PRIMARY KEY (job_id, symbol)
 );
 COMMENT ON TABLE sync_stock_results IS 'What became of each symbol of each sync. Written in the transaction that writes the symbol''s rows.';
+COMMENT ON COLUMN sync_stock_results.started_at IS 'When its first vendor call could begin.';
+COMMENT ON COLUMN sync_stock_results.completed_at IS 'When its outcome was known.';
+COMMENT ON COLUMN sync_stock_results.duration_ms IS 'Milliseconds from started_at, waits included.';
+COMMENT ON COLUMN sync_stock_results.options_fetched IS 'Contracts in the vendor''s reply.';
+COMMENT ON COLUMN sync_stock_results.options_inserted IS 'Rows written to option_chains.';
+COMMENT ON COLUMN sync_stock_results.options_rejected IS 'Contracts in rejected_quotes.';
+COMMENT ON COLUMN sync_stock_results.premiums_inserted IS 'Rows written to stock_premiums.';
+COMMENT ON COLUMN sync_stock_results.current_price IS 'Dollars a share, as written to stock_data.';
+COMMENT ON COLUMN sync_stock_results.expirations IS 'The expirations that were fetched.';
+COMMENT ON COLUMN sync_stock_results.quoted_at IS 'As of when the vendor gave its quotes.';
+COMMENT ON COLUMN sync_stock_results.error_type IS 'Why it failed or was skipped; null for a success.';
+COMMENT ON COLUMN sync_stock_results.retry_count IS 'Tries after the first, over all vendors.';
+COMMENT ON COLUMN sync_stock_results.requests IS 'HTTP requests, over all vendors.';
+COMMENT ON COLUMN sync_stock_results.data_provider IS 'The vendor whose answer counts.';
 COMMENT ON COLUMN sync_stock_results.attempts IS 'Each provider that was asked: provider, error_type, message, requests, duration_ms.';
 CREATE INDEX sync_stock_results_symbol ON sync_stock_results (symbol, completed_at DESC);
+
+CREATE VIEW sync_job_counts AS
+SELECT sync_jobs.job_id, counted.*, faults.error_summary
+FROM sync_jobs
+CROSS JOIN LATERAL (
+    SELECT count(*) AS total,
+           count(*) FILTER (WHERE status = 'success') AS successful,
+           count(*) FILTER (WHERE status = 'failed') AS failed,
+           count(*) FILTER (WHERE status = 'skipped') AS skipped,
+           count(*) FILTER (WHERE status IN ('pending', 'in_progress')) AS unfinished
+    FROM sync_stock_results AS result
+    WHERE result.job_id = sync_jobs.job_id
+) AS counted
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(error_type, symbols), '{}'::jsonb) AS error_summary
+    FROM (
+        SELECT coalesce(error_type, 'unknown') AS error_type, count(*) AS symbols
+        FROM sync_stock_results AS result
+        WHERE result.job_id = sync_jobs.job_id AND status = 'failed'
+        GROUP BY 1
+    ) AS by_type
+) AS faults;
+COMMENT ON VIEW sync_job_counts IS 'What the results of each job say, counted now; sync_jobs has what was so at its end.';
 
 CREATE TABLE rejected_quotes (
     job_id integer NOT NULL REFERENCES sync_jobs (job_id) ON DELETE CASCADE,
@@ -207,3 +325,7 @@ CREATE TABLE rejected_quotes (
     PRIMARY KEY (job_id, symbol, contract_symbol, rule)
 );
 COMMENT ON TABLE rejected_quotes IS 'Every contract that did not become sellable, with the rule that refused it.';
+COMMENT ON COLUMN rejected_quotes.rule IS 'Its name; quality/rules.py lists them all.';
+COMMENT ON COLUMN rejected_quotes.detail IS 'What exactly was wrong, where the rule alone does not say.';
+COMMENT ON COLUMN rejected_quotes.data_provider IS 'The vendor that the contract comes from.';
+COMMENT ON COLUMN rejected_quotes.seen_at IS 'When it was refused.';

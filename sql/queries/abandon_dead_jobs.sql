@@ -1,7 +1,14 @@
--- Says of running jobs whose process is gone that they failed.
+-- Ends running jobs whose process is gone. Failed means that nothing could be done; some left undone is cancelled.
 UPDATE sync_jobs
-SET status = 'failed', completed_at = %(now)s
-WHERE status = 'running'
+SET status = CASE
+        WHEN told.successful + told.skipped = 0 THEN 'failed'
+        WHEN told.unfinished > 0 THEN 'cancelled'
+        ELSE 'completed'
+    END,
+    completed_at = %(now)s
+FROM sync_job_counts AS told
+WHERE sync_jobs.job_id = told.job_id
+  AND status = 'running'
   AND NOT EXISTS (
       SELECT FROM pg_locks
       WHERE locktype = 'advisory'
@@ -11,4 +18,4 @@ WHERE status = 'running'
         AND objsubid = 2
         AND granted
   )
-RETURNING job_id
+RETURNING sync_jobs.job_id

@@ -1,9 +1,11 @@
--- The newest ended bulk sync with failed symbols that were not asked again; none that a newer full sync has overtaken.
+-- The newest ended bulk sync with failed symbols that were not asked again; none that a newer full sync has overtaken,
+-- and none with so many failures that they have one cause: it must not stand before an older one.
 SELECT *
 FROM sync_jobs
 WHERE sync_type <> 'partition'
   AND status IN ('completed', 'failed')
   AND failed_stocks > 0
+  AND failed_stocks <= %(max_failed)s
   AND reask_done_at IS NULL
   AND completed_at <= %(completed_before)s
   AND NOT EXISTS (
