@@ -8,7 +8,6 @@ import requests
 from optsync_pipeline.providers import transport
 from optsync_pipeline.providers.base import (
     ApiTimeout,
-    AuthError,
     FetchError,
     InvalidReply,
     NetworkError,
@@ -111,7 +110,7 @@ class TestBrowser:
     @pytest.mark.parametrize(
         ("status", "error"),
         [
-            (403, AuthError),
+            (403, UnknownSymbol),
             (404, UnknownSymbol),
             (429, RateLimited),
             (500, VendorFault),

@@ -26,7 +26,7 @@ from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.table_checks import tally_job
 from optsync_pipeline.symbols import normalise_symbol
-from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan, SyncRun
+from optsync_pipeline.sync.engine import JobTakenError, SyncEngine, SyncError, SyncPlan, SyncRun
 from optsync_pipeline.sync.outcome import SymbolOutcome
 
 NOT_A_STOCK = "not among the active stocks: add with `optsync stocks add`"
@@ -145,7 +145,7 @@ def _started(context: dg.AssetExecutionContext, engine: SyncEngine, plan: SyncPl
     try:
         with engine.start(plan) as run:
             yield run
-    except SyncError as error:
+    except (SyncError, JobTakenError) as error:
         # Most often another run holds the job: a moment later it is free.
         end_step(context, error, later=True)
 
