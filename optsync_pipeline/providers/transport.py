@@ -41,7 +41,8 @@ BROWSER = "Mozilla/5.0 (X11; Linux x64_64) AppleWebKit/537.36 (KHTML, like Gecko
 
 _BY_STATUS: dict[int, tuple[type[FetchError], str]] = {
     401: (AuthError, "it does not accept our session"),
-    403: (AuthError, "it refuses to serve us"),
+    # For one symbol it is unknown, for all of them we are blocked: which, is decided when others have answered.
+    403: (UnknownSymbol, "it does not know the symbol, or refuses to serve us"),
     404: (UnknownSymbol, "it does not know the symbol"),
     408: (ApiTimeout, "it gave up waiting"),
     429: (RateLimited, "it was asked too often"),

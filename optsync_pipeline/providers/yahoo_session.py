@@ -25,7 +25,7 @@ from curl_cffi.requests.exceptions import Timeout as CurlTimeout
 from yfinance._http import cookie_jar
 from yfinance.data import YfData
 
-from optsync_pipeline.providers.base import AuthError, NetworkError, UnknownSymbol, VendorFault
+from optsync_pipeline.providers.base import AuthError, NetworkError, VendorFault
 from optsync_pipeline.providers.transport import (
     METER,
     TIMEOUT,
@@ -159,9 +159,6 @@ def _is_crumb(url: str, response: Any) -> bool:
         return True
     if path.startswith(_DATA_PATHS) and status >= 400 and urlsplit(str(response.url)).path != path:
         raise VendorFault(f"Yahoo sent the request for {path.rpartition('/')[2]} elsewhere, which failed ({status})")
-    if path.startswith(_DATA_PATHS) and status == 403:
-        # For one symbol it is unknown, for all of them we are blocked: which, is decided when others have answered.
-        raise UnknownSymbol(f"Yahoo refuses {path.rpartition('/')[2]} (status 403)")
     if path.startswith(_DATA_PATHS) and status >= 400 and status != 401:
         raise status_error("Yahoo", path.rpartition("/")[2], status, response.headers)
     return False
