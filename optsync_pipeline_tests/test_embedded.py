@@ -19,12 +19,24 @@ import psutil
 import psycopg2
 import pytest
 
+from optsync_pipeline.settings import PROJECT_ROOT
 from optsync_pipeline.storage.embedded import EmbeddedPostgres
 from optsync_pipeline.storage.errors import DatabaseUnavailable
 from optsync_pipeline.storage.server_place import carried_binaries, find_place
 from optsync_pipeline_tests.postgres import new_open_folder
 
 only_as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def others_can_enter(folder: Path) -> bool:
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents))
+
+
+# Another user can use this program only where it can reach the checkout and what is installed beside it.
+only_where_others_can_enter = pytest.mark.skipif(
+    not (others_can_enter(PROJECT_ROOT) and others_can_enter(Path(sys.prefix).resolve())),
+    reason="the checkout or its .venv lies in a folder that other users cannot enter",
+)
 
 
 @pytest.fixture
@@ -270,6 +282,7 @@ def test_a_closed_home_that_was_deleted_begins_empty(closed_server: EmbeddedPost
 
 
 @only_as_root
+@only_where_others_can_enter
 def test_an_ordinary_user_has_everything_in_home(open_folder: Path) -> None:
     home = open_folder / "theirs" / "home"
     home.parent.mkdir()
@@ -288,6 +301,7 @@ def test_an_ordinary_user_has_everything_in_home(open_folder: Path) -> None:
 
 
 @only_as_root
+@only_where_others_can_enter
 def test_root_in_a_users_checkout_leaves_it_usable_for_the_user(open_folder: Path) -> None:
     home = open_folder / "theirs" / "home"
     home.parent.mkdir()
@@ -308,6 +322,7 @@ def test_root_in_a_users_checkout_leaves_it_usable_for_the_user(open_folder: Pat
 
 
 @only_as_root
+@only_where_others_can_enter
 def test_another_users_home_is_refused_in_one_line(server: EmbeddedPostgres) -> None:
     server.ensure_running()
 
