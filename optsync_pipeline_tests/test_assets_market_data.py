@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -224,14 +223,12 @@ def test_a_failed_symbol_is_asked_again_within_its_job(bench: Bench, database: D
 
 def test_sigterm_ends_the_step_commits_what_came_and_is_no_retry(bench: Bench, database: Database) -> None:
     bench.vendor.hold.clear()
-    begun = time.monotonic()
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     threading.Timer(1.5, bench.vendor.hold.set).start()
 
     result = bench.sync(SyncConfig(symbols=SYMBOLS, sync_type="all"))
 
     assert not result.success
-    assert time.monotonic() - begun < 10
     assert [row["status"] for row in database.fetch_all("SELECT status FROM sync_jobs")] == ["cancelled"]
     assert not result.filter_events(lambda event: event.event_type_value == "STEP_UP_FOR_RETRY")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -200,10 +199,8 @@ def test_list_that_lost_the_known_expiration_is_a_fault_of_cboe(
 @pytest.mark.parametrize("reply", [Reply(FILE, delay_seconds=1.0), Reply(FILE, drip=True)])
 def test_silence_and_dripping_are_timeouts(market: ScriptedMarket, reply: Reply) -> None:
     market.cboe("AAPL", reply)
-    began = time.monotonic()
     with pytest.raises(ApiTimeout):
         ask(CboeProvider(stand_in_url=market.cboe_url, timeout=(0.2, 0.3)))
-    assert time.monotonic() - began < 1.0
 
 
 def test_nobody_listening_is_a_network_error() -> None:

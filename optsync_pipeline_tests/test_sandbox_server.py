@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +66,15 @@ def test_a_body_that_is_no_json_is_refused(sandbox: Sandbox) -> None:
 
 
 def test_latency_is_set_for_a_provider_and_for_a_symbol(client: Client) -> None:
-    def seconds(ask: Callable[[], object]) -> float:
-        begun = time.monotonic()
-        ask()
-        return time.monotonic() - begun
-
+    begun = time.monotonic()
     client.sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.15})
+    client.chain("AAPL")
+    assert time.monotonic() - begun >= 0.15
+    # Longer than the client waits: what has its own latency, or another provider's, answers all the same.
+    client.sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 30})
     client.sandbox.control("POST", "latency", {"provider": "yahoo", "symbol": "KO", "seconds": 0})
-    assert seconds(lambda: client.chain("AAPL")) >= 0.15
-    assert seconds(lambda: client.chain("KO")) < 0.15
-    assert seconds(lambda: client.cboe("AAPL")) < 0.15
+    assert client.chain("KO").ok
+    assert client.cboe("AAPL").ok
 
 
 def test_requests_are_counted_by_provider_path_status_and_symbol(client: Client) -> None:
