@@ -77,7 +77,7 @@ def test_up_serves_refuses_a_second_one_and_ends_with_ctrl_c(settings: dict[str,
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert "stopping the web UI and the daemon" in out
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert EmbeddedPostgres(home_of(settings)).status().running
     assert run_program("down", settings=settings).out == "web UI and daemon were not running\nPostgreSQL is stopped\n"
 
