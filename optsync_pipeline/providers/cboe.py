@@ -26,7 +26,6 @@ from optsync_pipeline.providers.base import (
     NoOptions,
     StaleReply,
     StockQuote,
-    UnknownSymbol,
     VendorFault,
 )
 from optsync_pipeline.providers.fields import count, number, positive, same_symbol
@@ -71,11 +70,8 @@ class CboeProvider:
         except OSError as error:
             timed_out = isinstance(error, requests.Timeout)
             raise network_fault("Cboe", error, timed_out=timed_out, timeout=self._session.timeout) from None
-        status = response.status_code
-        if status in (403, 404):
-            raise UnknownSymbol(f"Cboe has no file of {symbol} (status {status})")
-        if status != 200:
-            raise status_error("Cboe", symbol, status, response.headers)
+        if response.status_code != 200:
+            raise status_error("Cboe", symbol, response.status_code, response.headers)
         return response.content
 
 
