@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 
 from optsync_pipeline.options import black_scholes
-from optsync_pipeline.sandbox.control import symbols_csv
-from optsync_pipeline.sandbox.exchange import Exchange
 from optsync_pipeline.sandbox.market import InventedMarket
 from optsync_pipeline.sandbox.model import RATE, Chain
 from optsync_pipeline.sandbox.recorded import RecordedMarket, RecordingError
 from optsync_pipeline.sandbox.sessions import market_state, quote_time, session_book
+from optsync_pipeline.sandbox.truth import symbols_csv
 from optsync_pipeline.symbols import normalise_symbol
 
 IN_SESSION = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)  # Tuesday, 11:00 in New York
@@ -159,8 +158,7 @@ def test_yahoo_has_solver_leftovers_for_what_has_no_bid(market: InventedMarket) 
 
 
 def test_the_symbols_csv_has_the_columns_of_a_nasdaq_screener(market: InventedMarket) -> None:
-    exchange = Exchange(market, clock=lambda: IN_SESSION, latency_seconds=0, seed=3)
-    rows = list(csv.DictReader(io.StringIO(symbols_csv(exchange))))
+    rows = list(csv.DictReader(io.StringIO(symbols_csv(market, IN_SESSION))))
     columns = "symbol,exchange,name,sector,industry,country,market_cap,last_sale,volume"
     assert ",".join(rows[0]) == columns
     assert [row["symbol"] for row in rows].count("BRK/B") == 1

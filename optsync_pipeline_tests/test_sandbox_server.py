@@ -45,12 +45,21 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
     ("path", "wish", "said"),
     [
         ("faults", {"provider": "yahoo", "kind": "nonsense"}, "kind: .*'timeout'.*'stale_quote'"),
-        ("faults", {"provider": "nasdaq", "kind": "html"}, r"provider: .*'yahoo', 'cboe' or '\*'"),
+        (
+            "faults",
+            {"provider": "nasdaq", "kind": "html"},
+            r"provider: .*'yahoo', 'cboe', 'robinhood', 'polygon' or '\*'",
+        ),
         ("faults", {"provider": "yahoo", "kind": "html", "how": 1}, "how: Extra inputs"),
         ("faults", {"provider": "yahoo", "kind": "html", "symbol": "NOSUCH"}, "'NOSUCH' is not listed"),
         ("faults", {"provider": "yahoo", "kind": "html", "share": 2}, "share: .*less than or equal to 1"),
         ("latency", {"provider": "nasdaq", "seconds": 1}, "provider: "),
         ("latency", {"provider": "yahoo"}, "seconds: Field required"),
+        ("limits", {"provider": "yahoo"}, "give per_second, per_minute or per_hour"),
+        ("limits", {"provider": "yahoo", "per_minute": 0}, "per_minute: .*greater than or equal to 1"),
+        ("down", {"provider": "yahoo", "how": "sulk"}, "how: .*'refuse', 'error' or 'hang'"),
+        ("up", {"provider": "nasdaq"}, "provider: "),
+        ("robinhood", {"verification": "carrier pigeon"}, "verification: .*'device_approval' or 'sms'"),
     ],
 )
 def test_a_wrong_order_is_refused_naming_what_is_allowed(
@@ -143,14 +152,17 @@ def test_the_command_says_first_that_this_is_no_market_and_stops_cleanly(number:
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = ""
-    while "Ctrl-C" not in said:
+    while "control/requests" not in said:
         line = process.stdout.readline()
         assert line, process.communicate()
         said += line
     assert "NOT A REAL MARKET" in said.splitlines()[1]
-    assert re.search(r"OPTSYNC_YAHOO_URL=http://127\.0\.0\.1:\d+/yahoo\n", said)
+    for name in ("yahoo", "cboe", "robinhood", "polygon"):
+        assert re.search(rf"export OPTSYNC_{name.upper()}_URL=http://127\.0\.0\.1:\d+/{name}\b", said)
     assert "optsync stocks import" in said
+    assert "Ctrl-C" in said
     assert len(said.splitlines()) <= 24
+    assert max(map(len, said.splitlines())) <= 120
     process.send_signal(number)
     _, errors = process.communicate(timeout=5)
     assert (process.returncode, errors) == (0, "")

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from optsync_pipeline.sandbox.model import Market
+from optsync_pipeline.sandbox.pointing import Address
 from optsync_pipeline.sandbox.server import run
-from optsync_pipeline.sandbox.serving import Address, SandboxError
+from optsync_pipeline.sandbox.serving import SandboxError
 
 
 def main(arguments: str) -> int:

@@ -1,21 +1,15 @@
-"""The control API under `/control`: order faults and latency, read traffic and truth. For this machine alone."""
+"""The control API under `/control`: order what goes wrong, read traffic and truth. For this machine alone."""
 
-import csv
-import io
 import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import numpy as np
 import orjson
 from aiohttp import web
 
 from optsync_pipeline.sandbox.exchange import Exchange
 from optsync_pipeline.sandbox.faults import KINDS, PROVIDERS, FaultOrderError
-from optsync_pipeline.sandbox.model import RATE, Chain, Market
-
-# The columns of a Nasdaq screener file, which `optsync stocks import` reads.
-_CSV_COLUMNS = ("symbol", "exchange", "name", "sector", "industry", "country", "market_cap", "last_sale", "volume")
+from optsync_pipeline.sandbox.truth import symbols_csv, truth
 
 
 class ControlApi:
@@ -32,6 +26,14 @@ class ControlApi:
             web.delete("/control/faults", self._clear_faults),
             web.get("/control/latency", self._list_latency),
             web.post("/control/latency", self._order_latency),
+            web.get("/control/limits", self._list_limits),
+            web.post("/control/limits", self._order_limit),
+            web.delete("/control/limits/{provider}", self._lift_limit),
+            web.get("/control/down", self._list_outages),
+            web.post("/control/down", self._order_outage),
+            web.post("/control/up", self._end_outage),
+            web.get("/control/robinhood", self._tell_robinhood),
+            web.post("/control/robinhood", self._order_robinhood),
             web.get("/control/requests", self._list_requests),
             web.post("/control/requests/reset", self._reset_requests),
             web.get("/control/symbols", self._list_symbols),
@@ -44,7 +46,7 @@ class ControlApi:
         return _json({"faults": faults, "kinds": KINDS, "providers": PROVIDERS})
 
     async def _order_fault(self, request: web.Request) -> web.Response:
-        fault = self._exchange.faults.order(await _json_object(request))
+        fault = self._exchange.order_fault(await _json_object(request))
         return _json(fault.model_dump(exclude_none=True))
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
@@ -58,6 +60,35 @@ class ControlApi:
         self._exchange.latency.order(await _json_object(request))
         return _json({"latency": self._exchange.latency.told()})
 
+    async def _list_limits(self, request: web.Request) -> web.Response:
+        return _json({"limits": self._exchange.limits.told()})
+
+    async def _order_limit(self, request: web.Request) -> web.Response:
+        self._exchange.limits.order(await _json_object(request))
+        return await self._list_limits(request)
+
+    async def _lift_limit(self, request: web.Request) -> web.Response:
+        self._exchange.limits.lift(request.match_info["provider"])
+        return await self._list_limits(request)
+
+    async def _list_outages(self, request: web.Request) -> web.Response:
+        return _json({"down": self._exchange.outages.told()})
+
+    async def _order_outage(self, request: web.Request) -> web.Response:
+        self._exchange.outages.order(await _json_object(request))
+        return await self._list_outages(request)
+
+    async def _end_outage(self, request: web.Request) -> web.Response:
+        self._exchange.outages.end(await _json_object(request))
+        return await self._list_outages(request)
+
+    async def _tell_robinhood(self, request: web.Request) -> web.Response:
+        return _json(self._exchange.robinhood_login.told())
+
+    async def _order_robinhood(self, request: web.Request) -> web.Response:
+        self._exchange.robinhood_login.order(await _json_object(request))
+        return await self._tell_robinhood(request)
+
     async def _list_requests(self, request: web.Request) -> web.Response:
         return _json(self._exchange.traffic.told())
 
@@ -70,7 +101,7 @@ class ControlApi:
         return _json({"symbols": [market.company(symbol)._asdict() for symbol in market.symbols]})
 
     async def _symbols_csv(self, request: web.Request) -> web.Response:
-        return web.Response(text=symbols_csv(self._exchange), content_type="text/csv")
+        return web.Response(text=symbols_csv(self._exchange.market, self._exchange.clock()), content_type="text/csv")
 
     async def _truth(self, request: web.Request) -> web.Response:
         symbol = request.match_info["symbol"].upper().replace("-", ".")
@@ -78,50 +109,7 @@ class ControlApi:
             self._exchange.market.company(symbol)
         except KeyError:
             return _json({"error": f"{symbol} is not listed in this sandbox"}, status=404)
-        return _json(truth(self._exchange.market, symbol, self._exchange))
-
-
-def symbols_csv(exchange: Exchange) -> str:
-    """Return the listed symbols as a Nasdaq screener writes them, class shares with a slash."""
-    market, now = exchange.market, exchange.clock()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for symbol in market.symbols:
-        company, stock = market.company(symbol), market.stock(symbol, now)
-        cap = "" if company.market_cap is None else f"{company.market_cap:.0f}"
-        figures = (cap, "" if stock.price is None else stock.price, "" if stock.volume is None else stock.volume)
-        listed = symbol.replace(".", "/")
-        writer.writerow((listed, "NASDAQ", company.name, company.sector, company.industry, "United States", *figures))
-    return text.getvalue()
-
-
-def truth(market: Market, symbol: str, exchange: Exchange) -> dict[str, Any]:
-    """Return what the sound market knows of a symbol: the quote, and every contract with what priced it."""
-    now = exchange.clock()
-    chains = [market.chain(symbol, expiration, now) for expiration in market.expirations(symbol, now)]
-    return {
-        "symbol": symbol,
-        "now": now,
-        "rate": RATE,
-        "stock": market.stock(symbol, now)._asdict(),
-        "expirations": [chain.expiration for chain in chains],
-        "contracts": [contract for chain in chains for contract in _contracts(chain)],
-    }
-
-
-def _contracts(chain: Chain) -> list[dict[str, Any]]:
-    columns = {
-        name: value.tolist()
-        for name in Chain.__dataclass_fields__
-        if isinstance(value := getattr(chain, name), np.ndarray)
-    }
-    sides = ["put" if is_put else "call" for is_put in columns.pop("is_put")]
-    figures = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-    return [
-        {"contract_symbol": name, "expiration": chain.expiration, "option_type": side, **figure}
-        for name, side, figure in zip(chain.contract_symbols, sides, figures, strict=True)
-    ]
+        return _json(truth(self._exchange.market, symbol, self._exchange.clock()))
 
 
 @web.middleware

@@ -1,16 +1,17 @@
 """What goes wrong on purpose: which faults there are, how one is ordered, and whether a request meets one.
 
-What a fault does to figures is in spoiling.py, what it does to the connection or the status in server.py.
+What a fault does to figures is in spoiling.py, what it does to the connection or the status in exchange.py.
 """
 
 import random
 from collections import Counter
-from collections.abc import Collection
-from typing import Any, Literal
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-PROVIDERS = ("yahoo", "cboe")
+PROVIDERS = ("yahoo", "cboe", "robinhood", "polygon")
+ProviderName = Literal["yahoo", "cboe", "robinhood", "polygon", "*"]
 WIRE_FAULTS = {
     "timeout": "holds the reply until the client gives up, at most `seconds`",
     "server_error": "status 503, or `status`, with an HTML page",
@@ -21,6 +22,10 @@ WIRE_FAULTS = {
     "blocked": "status 403 for whatever is asked, cookie and crumb too",
     "connection_reset": "the connection is reset before any reply",
     "flaky": "status 503 for the first `times` requests of each symbol (2 unless told), then good",
+    "not_entitled": "status 403: the plan does not include it (Polygon's list of contracts stays)",
+    "expired_token": "status 401 at Robinhood for every token given so far, until a new login; clearing heals none",
+    "partial_page": "page 2 and later ones answer with status 503, or `status`",
+    "null_results": "JSON whose results are null",
 }
 MARKET_FAULTS = {
     "delisted": "not known: status 404, or `status` (200 at Yahoo: a quote of years ago without a price)",
@@ -33,9 +38,21 @@ MARKET_FAULTS = {
     "stale_quote": "the stock's quote is from the close of the session before the latest",
 }
 KINDS = {**WIRE_FAULTS, **MARKET_FAULTS}
-DATA_PATHS = ("options", "quote", "chart", "chain")
-PATHS = (*DATA_PATHS, "cookie", "crumb", "consent")
+# Yahoo's, Cboe's, Robinhood's, Polygon's; "quote" is two vendors'.
+DATA_PATHS = (
+    *("options", "quote", "chart"),
+    "chain",
+    *("instruments", "chains", "contracts", "marketdata"),
+    *("snapshot", "reference"),
+)
+PATHS = (*DATA_PATHS, "cookie", "crumb", "consent", "login", "token_check", "verification")
 _FLAKY_TIMES = 2
+# What a fault is for unless its order says; else, the requests for data. An expired token is met at the order itself.
+_USUAL_PATHS: dict[str, Collection[str]] = {
+    "blocked": PATHS,
+    "not_entitled": tuple(path for path in DATA_PATHS if path != "reference"),
+    "expired_token": (),
+}
 
 
 class FaultOrderError(ValueError):
@@ -47,7 +64,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    provider: Literal["yahoo", "cboe", "*"]
+    provider: ProviderName
     symbol: str = "*"
     kind: Literal[tuple(KINDS)]  # type: ignore[valid-type]
     times: int | None = Field(default=None, ge=1)
@@ -62,15 +79,25 @@ class Fault(BaseModel):
 
     @property
     def asked_paths(self) -> Collection[str]:
-        """The kinds of request that meet this fault: those for data unless told; a block is for everything."""
-        if self.paths is not None:
-            return self.paths
-        return PATHS if self.kind == "blocked" else DATA_PATHS
+        """The kinds of request that meet this fault."""
+        return self.paths if self.paths is not None else _USUAL_PATHS.get(self.kind, DATA_PATHS)
 
     @property
     def hits(self) -> int | None:
         """How often a symbol meets this fault; None: always."""
         return self.times or (_FLAKY_TIMES if self.kind == "flaky" else None)
+
+
+class Met(NamedTuple):
+    """What a request meets: a fault of the wire, for the whole of it, and faults of the market by symbol."""
+
+    wire: Fault | None
+    spoils: dict[str, Fault]
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of what is met, the wire's first."""
+        return next((fault.kind for fault in (self.wire, *self.spoils.values()) if fault), None)
 
 
 class FaultBook:
@@ -104,13 +131,21 @@ class FaultBook:
         """Put every fault out of force."""
         self._orders.clear()
 
-    def meets(self, provider: str, symbol: str, path: str) -> Fault | None:
-        """Return the fault that this request meets, counting it; symbol is empty where a request names none."""
+    def meets(self, provider: str, symbols: Sequence[str], path: str, page: int = 1) -> Met:
+        """Return what this request meets, counting it; there are no symbols where a request names none."""
+        left, spoils = list(symbols or ("",)), dict[str, Fault]()
         for number, fault in self._orders:
-            is_meant = fault.provider in ("*", provider) and fault.symbol in ("*", symbol) and path in fault.asked_paths
-            if is_meant and self._strikes(number, fault, symbol):
-                return fault
-        return None
+            meant = left if fault.symbol == "*" else [symbol for symbol in left if symbol == fault.symbol]
+            if not meant or not _is_for(fault, provider, path, page):
+                continue
+            if fault.kind in WIRE_FAULTS:
+                # A request of many symbols has one wire: it is drawn once, not once for each of them.
+                if self._strikes(number, fault, meant[0]):
+                    return Met(fault, spoils)
+                continue
+            spoils.update({symbol: fault for symbol in meant if self._strikes(number, fault, symbol)})
+            left = [symbol for symbol in left if symbol not in spoils]
+        return Met(None, spoils)
 
     def _strikes(self, number: int, fault: Fault, symbol: str) -> bool:
         key = (number, symbol)
@@ -128,12 +163,17 @@ class FaultBook:
         return random.Random(f"{self._seed}/{what}").random()
 
 
+def _is_for(fault: Fault, provider: str, path: str, page: int) -> bool:
+    is_meant = fault.provider in ("*", provider) and path in fault.asked_paths
+    return is_meant and (fault.kind != "partial_page" or page > 1)
+
+
 class LatencyOrder(BaseModel):
     """How long a provider takes before it answers, for one symbol or all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    provider: Literal["yahoo", "cboe", "*"]
+    provider: ProviderName
     symbol: str = "*"
     seconds: float = Field(ge=0, le=600)
 

@@ -1,6 +1,7 @@
-"""Which path of which vendor is whose: every request of theirs becomes a Question for the exchange.
+"""Which path of Yahoo and Cboe is whose: every request of theirs becomes a Question for the exchange.
 
-The paths below `/yahoo` and `/cboe` are the real hosts' own; Yahoo's do not collide across its hosts.
+The paths below `/yahoo` and `/cboe` are the real hosts' own; Yahoo's do not collide across its hosts. Robinhood's are
+in robinhood_routes.py, Polygon's in polygon_routes.py.
 """
 
 from collections.abc import Callable
@@ -9,15 +10,13 @@ from functools import partial
 
 from aiohttp import web
 
-from optsync_pipeline.sandbox.exchange import Exchange, Question
+from optsync_pipeline.sandbox.exchange import EXCHANGE, Question
 from optsync_pipeline.sandbox.model import Market
 from optsync_pipeline.sandbox.replies import Reply
 from optsync_pipeline.sandbox.yahoo_chart import chart
 
-EXCHANGE = web.AppKey("exchange", Exchange)
 
-
-def vendor_routes() -> list[web.RouteDef]:
+def yahoo_and_cboe_routes() -> list[web.RouteDef]:
     """Return the routes of both vendors."""
     return [
         web.get("/yahoo", _yahoo_cookie),

@@ -10,106 +10,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
 from optsync_pipeline.sandbox.market import DEFAULT_SEED, DEFAULT_SYMBOLS
 from optsync_pipeline.sandbox.model import Market
-from optsync_pipeline.sandbox.serving import Address, SandboxError, create_app, open_market, serve, wall_clock
+from optsync_pipeline.sandbox.pointing import Address
+from optsync_pipeline.sandbox.remote import ControlError, Sandbox
+from optsync_pipeline.sandbox.serving import SandboxError, create_app, open_market, serve, wall_clock
+
+__all__ = ["ControlError", "Sandbox", "running_sandbox", "sandbox_process"]
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
-# A proxy of the machine is none of loopback's business.
-_opener = build_opener(ProxyHandler({}))
-
-
-class ControlError(Exception):
-    """The control API refused. The text is its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sandbox:
-    """A running sandbox, as seen from outside: through HTTP alone."""
-
-    address: Address
-
-    @property
-    def url(self) -> str:
-        """The root of everything the sandbox serves."""
-        return self.address.url
-
-    @property
-    def yahoo_url(self) -> str:
-        """What OPTSYNC_YAHOO_URL is to be."""
-        return self.address.yahoo_url
-
-    @property
-    def cboe_url(self) -> str:
-        """What OPTSYNC_CBOE_URL is to be."""
-        return self.address.cboe_url
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The settings that point a sync at this sandbox."""
-        return {
-            "OPTSYNC_PROVIDERS": "yahoo,cboe",
-            "OPTSYNC_YAHOO_URL": self.yahoo_url,
-            "OPTSYNC_CBOE_URL": self.cboe_url,
-        }
-
-    def control(self, method: str, path: str, wish: dict[str, Any] | None = None) -> Any:
-        """Ask the control API, like control("GET", "requests"). Raise ControlError where it refuses."""
-        return json.loads(self._ask(method, path, wish))
-
-    def fault(self, kind: str, *, provider: str = "*", symbol: str = "*", **limits: Any) -> None:
-        """Order a fault, like fault("flaky", provider="yahoo", symbol="AAPL", times=2)."""
-        self.control("POST", "faults", {"provider": provider, "symbol": symbol, "kind": kind, **limits})
-
-    def clear_faults(self) -> None:
-        """Put every fault out of force."""
-        self.control("DELETE", "faults")
-
-    def requests(self, provider: str) -> dict[str, Any]:
-        """Return a provider's counts since the start or the last reset."""
-        counts: dict[str, Any] = self.control("GET", "requests")["providers"][provider]
-        return counts
-
-    def total_requests(self) -> int:
-        """Return how many requests both vendors got since the start or the last reset."""
-        total: int = self.control("GET", "requests")["total"]
-        return total
-
-    def reset_requests(self) -> None:
-        """Start counting anew."""
-        self.control("POST", "requests/reset")
-
-    def truth(self, symbol: str) -> dict[str, Any]:
-        """Return the quote and the contracts that the sound market has for a symbol."""
-        found: dict[str, Any] = self.control("GET", f"truth/{symbol}")
-        return found
-
-    def symbols(self) -> list[str]:
-        """Return the listed symbols."""
-        return [company["symbol"] for company in self.control("GET", "symbols")["symbols"]]
-
-    def symbols_csv(self) -> bytes:
-        """Return the file that `optsync stocks import` takes."""
-        return self._ask("GET", "symbols.csv", None)
-
-    def _ask(self, method: str, path: str, wish: dict[str, Any] | None) -> bytes:
-        body = None if wish is None else json.dumps(wish).encode()
-        request = Request(f"{self.url}/control/{path}", body, {"Content-Type": "application/json"}, method=method)
-        try:
-            with _opener.open(request, timeout=_START_SECONDS) as reply:
-                read: bytes = reply.read()
-                return read
-        except HTTPError as error:
-            with error:
-                raise ControlError(json.loads(error.read())["error"]) from None
 
 
 @contextmanager

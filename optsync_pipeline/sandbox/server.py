@@ -14,11 +14,11 @@ from aiohttp import web
 
 from optsync_pipeline.sandbox.market import DEFAULT_SEED, DEFAULT_SYMBOLS
 from optsync_pipeline.sandbox.model import Market
+from optsync_pipeline.sandbox.pointing import CREDENTIALS, REQUESTS_PER_HOUR, REQUESTS_PER_MINUTE, Address
 from optsync_pipeline.sandbox.running import ControlError, Sandbox, running_sandbox, sandbox_process
 from optsync_pipeline.sandbox.serving import (
     DEFAULT_HOST,
     DEFAULT_PORT,
-    Address,
     SandboxError,
     create_app,
     open_market,
@@ -83,27 +83,32 @@ def greeting(market: Market, address: Address) -> str:
     """Return the first screenful: that this is no real market, and what to do with it."""
     first = market.symbols[0]
     rule = "=" * 88
+    vendors = ("ROBINHOOD", "YAHOO", "POLYGON", "CBOE")
+    limits = f"PER_MINUTE={REQUESTS_PER_MINUTE} OPTSYNC_${{name}}_REQUESTS_PER_HOUR={REQUESTS_PER_HOUR}"
+    user, password, secret = (f"{name}={value}" for name, value in CREDENTIALS["robinhood"].items())
+    polygon = " ".join(f"{name}={value}" for name, value in CREDENTIALS["polygon"].items())
     return f"""\
 {rule}
   SANDBOX - THIS IS NOT A REAL MARKET. Nothing here can be traded on:
   {market.description}.
 {rule}
-It listens on {address.url}, on this machine alone. Point the sync at it:
-
-  export OPTSYNC_PROVIDERS=yahoo,cboe
+It listens on {address.url}, on this machine alone. Point the sync at it, without the vendors' limits:
+  export OPTSYNC_PROVIDERS={",".join(vendors).lower()}
   export OPTSYNC_YAHOO_URL={address.yahoo_url}
   export OPTSYNC_CBOE_URL={address.cboe_url}
+  export OPTSYNC_POLYGON_URL={address.polygon_url} {polygon}
+  export OPTSYNC_ROBINHOOD_URL={address.robinhood_url} {user}
+  export {password} {secret}
+  for name in {" ".join(vendors)}; do
+    export OPTSYNC_${{name}}_REQUESTS_{limits}
+  done
 
 Import its {len(market.symbols)} symbols, and sync them:
-
   curl -s {address.url}/control/symbols.csv -o sandbox_symbols.csv
   optsync stocks import sandbox_symbols.csv
   optsync sync --all
 
-Make it misbehave, see which faults there are, and what was asked:
-
+Make it misbehave, see which faults there are, and what was asked. Ctrl-C stops it.
   curl -s {address.url}/control/faults -d '{{"provider": "yahoo", "symbol": "{first}", "kind": "timeout"}}'
   curl -s {address.url}/control/faults
-  curl -s {address.url}/control/requests
-
-Ctrl-C stops it."""
+  curl -s {address.url}/control/requests"""

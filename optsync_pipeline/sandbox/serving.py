@@ -1,58 +1,40 @@
 """The sandbox's HTTP application and how it is served on loopback.
 
-Which path is whose is in routes.py and control.py; what an answer holds is in the vendors' files. Whoever starts a
-sandbox takes server.py.
+Which path is whose is in routes.py, robinhood_routes.py, polygon_routes.py and control.py; what an answer holds is in
+the vendors' files. Whoever starts a sandbox takes server.py.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 
 from aiohttp import web
 
 from optsync_pipeline.sandbox.control import ControlApi, refuse_strangers
-from optsync_pipeline.sandbox.exchange import Exchange
+from optsync_pipeline.sandbox.exchange import EXCHANGE, Exchange
 from optsync_pipeline.sandbox.faults import FaultOrderError, parse_fault
 from optsync_pipeline.sandbox.market import DEFAULT_SEED, InventedMarket
 from optsync_pipeline.sandbox.model import Market
+from optsync_pipeline.sandbox.pointing import Address
+from optsync_pipeline.sandbox.polygon_routes import polygon_routes
 from optsync_pipeline.sandbox.recorded import RecordedMarket, RecordingError
-from optsync_pipeline.sandbox.routes import EXCHANGE, vendor_routes
+from optsync_pipeline.sandbox.robinhood_routes import robinhood_routes
+from optsync_pipeline.sandbox.routes import yahoo_and_cboe_routes
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9000
 _SHUTDOWN_SECONDS = 1.0
+# Robinhood's URLs hold up to 1,630 symbols, or a hundred encoded addresses of contracts.
+_URL_BYTES = 2**16
 
 
 class SandboxError(Exception):
     """The sandbox cannot start as asked. The text is one line: what, and how to mend it."""
 
     exit_code = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a sandbox listens."""
-
-    host: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """The root of everything the sandbox serves."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-    @property
-    def yahoo_url(self) -> str:
-        """What OPTSYNC_YAHOO_URL is to be."""
-        return f"{self.url}/yahoo"
-
-    @property
-    def cboe_url(self) -> str:
-        """What OPTSYNC_CBOE_URL is to be."""
-        return f"{self.url}/cboe"
 
 
 def wall_clock() -> datetime:
@@ -80,12 +62,13 @@ def create_app(
     exchange = Exchange(market, clock=clock, latency_seconds=latency_seconds, seed=seed)
     try:
         for text in faults:
-            exchange.faults.order(parse_fault(text))
+            exchange.order_fault(parse_fault(text))
     except FaultOrderError as error:
         raise SandboxError(str(error)) from error
     app = web.Application(middlewares=[refuse_strangers])
     app[EXCHANGE] = exchange
-    app.add_routes([*vendor_routes(), *ControlApi(exchange).routes()])
+    vendors = (yahoo_and_cboe_routes(), robinhood_routes(), polygon_routes())
+    app.add_routes([*chain.from_iterable(vendors), *ControlApi(exchange).routes()])
     return app
 
 
@@ -98,7 +81,13 @@ async def serve(
             f"{host} is not this machine's own: a stand-in market listens on loopback alone, like 127.0.0.1"
         )
     # A client that gives up ends the wait for its answer; nothing here writes what could be left half done.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        max_line_size=_URL_BYTES,
+    )
     await runner.setup()
     try:
         try:

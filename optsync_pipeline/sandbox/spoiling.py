@@ -1,6 +1,6 @@
 """What a fault does to a market's figures: the same market, seen through the fault."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,37 +13,36 @@ from optsync_pipeline.sandbox.model import Chain, Company, DayBar, FloatArray, M
 from optsync_pipeline.sandbox.sessions import session_book
 
 _USUALLY_EVERY = 5
+_RESULT_KEYS = frozenset({"results", "result", "data"})
 _YAHOO_LEFTOVER = 0.00001
 _LONG_AGO = datetime(2019, 6, 28, 20, 0, tzinfo=UTC)
 
 
 class SpoiledMarket:
-    """A market as it looks through one fault."""
+    """A market in which a fault spoils each of some symbols, and the others are sound."""
 
-    def __init__(self, sound: Market, fault: Fault) -> None:
+    def __init__(self, sound: Market, spoils: Mapping[str, Fault]) -> None:
         self._sound = sound
-        self._fault = fault
+        self._spoils = spoils
         self.description = sound.description
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The symbols of the sound market without one that is delisted."""
-        if not self._is_gone:
-            return self._sound.symbols
-        return tuple(symbol for symbol in self._sound.symbols if self._fault.symbol not in ("*", symbol))
+        """The symbols of the sound market without those that are delisted."""
+        return tuple(symbol for symbol in self._sound.symbols if not self._is_gone(symbol))
 
     def company(self, symbol: str) -> Company:
         """Return the company. Raise KeyError where it is delisted."""
-        if self._is_gone:
+        if self._is_gone(symbol):
             raise KeyError(symbol)
         return self._sound.company(symbol)
 
     def stock(self, symbol: str, now: datetime) -> StockState:
         """Return the quote, which may be old."""
         stock = self._sound.stock(symbol, now)
-        if self._fault.kind == "delisted":
+        if self._kind(symbol) == "delisted":
             return StockState(None, _LONG_AGO)
-        if self._fault.kind == "stale_quote":
+        if self._kind(symbol) == "stale_quote":
             book = session_book(now)
             before = book.on(book.before(book.latest(now).date))
             assert before is not None
@@ -52,19 +51,22 @@ class SpoiledMarket:
 
     def expirations(self, symbol: str, now: datetime) -> tuple[date, ...]:
         """Return the expirations, or none."""
-        return () if self._fault.kind in ("no_options", "delisted") else self._sound.expirations(symbol, now)
+        return () if self._kind(symbol) in ("no_options", "delisted") else self._sound.expirations(symbol, now)
 
     def chain(self, symbol: str, expiration: date, now: datetime) -> Chain:
         """Return the contracts as the fault leaves them."""
-        return _spoiled(self._sound.chain(symbol, expiration, now), self._fault)
+        chain = self._sound.chain(symbol, expiration, now)
+        return _spoiled(chain, self._spoils[symbol]) if symbol in self._spoils else chain
 
     def history(self, symbol: str, first: date, now: datetime) -> list[DayBar]:
         """Return the sound market's history."""
         return self._sound.history(symbol, first, now)
 
-    @property
-    def _is_gone(self) -> bool:
-        return self._fault.kind == "delisted" and self._fault.status != 200
+    def _kind(self, symbol: str) -> str | None:
+        return self._spoils[symbol].kind if symbol in self._spoils else None
+
+    def _is_gone(self, symbol: str) -> bool:
+        return self._kind(symbol) == "delisted" and self._spoils[symbol].status != 200
 
 
 def _spoiled(chain: Chain, fault: Fault) -> Chain:
@@ -93,6 +95,17 @@ def _spoiled(chain: Chain, fault: Fault) -> Chain:
 def without_fields(body: bytes, fields: Collection[str]) -> bytes:
     """Return the JSON without those keys, at whatever depth."""
     return orjson.dumps(_pruned(orjson.loads(body), frozenset(fields)))
+
+
+def with_null_results(body: bytes) -> bytes:
+    """Return the JSON with null in place of what the vendor found: `results`, Yahoo's `result`, Cboe's `data`."""
+    return orjson.dumps(_nulled(orjson.loads(body)))
+
+
+def _nulled(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    return {key: None if key in _RESULT_KEYS else _nulled(value) for key, value in node.items()}
 
 
 def _pruned(node: Any, fields: frozenset[str]) -> Any:
