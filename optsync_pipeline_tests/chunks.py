@@ -51,7 +51,7 @@ def make_chunk(job_id: int, symbols: Sequence[str], *, contracts: int = 4, price
         stock_premiums=premiums,
         rejected_quotes=rejected[["job_id", "symbol", "contract_symbol", "rule", "detail", "data_provider", "seen_at"]],
         results=[_result(symbol, contracts, price) for symbol in symbols],
-        has_options=dict.fromkeys(symbols, True),
+        answers=dict.fromkeys(symbols),
     )
 
 
@@ -98,6 +98,7 @@ def _stock_data(symbols: Sequence[str], price: float) -> pd.DataFrame:
             "volume": 1_000_000,
             "market_state": "REGULAR",
             "dividend_yield": None,
+            "expirations_provider": "yahoo",
             "listed_expirations": [[date(2026, 7, 17), EXPIRATION]] * len(symbols),
             "quoted_at": NOW,
             "data_provider": "yahoo",

@@ -79,7 +79,7 @@ def test_a_symbol_without_new_rows_keeps_its_old_ones(database: Database) -> Non
     for table in ("stock_data", "stock_prices", "option_chains", "stock_premiums"):
         setattr(failed, table, getattr(failed, table).iloc[:0])
     failed.results[0] |= {"status": "failed", "error_type": "api_timeout", "expirations": []}
-    failed.has_options = {}
+    failed.answers = {}
     write_chunk(database, failed)
 
     assert count(database, "option_chains") == 4

@@ -47,11 +47,11 @@ def test_a_stock_taken_out_is_not_synced_and_comes_back_when_added(database: Dat
 def test_known_expirations_are_those_still_to_come(database: Database) -> None:
     write_chunk(database, make_chunk(open_job(database, ["AAPL", "MSFT"]), ["AAPL"]))
 
-    def known(day: date) -> dict[str, tuple[date, ...]]:
+    def known(day: date) -> dict[str, stocks.KnownExpirations]:
         return stocks.known_expirations(database, ["AAPL", "MSFT"], on_or_after=day)
 
-    assert known(date(2026, 7, 17)) == {"AAPL": (date(2026, 7, 17), EXPIRATION)}
-    assert known(date(2026, 7, 18)) == {"AAPL": (EXPIRATION,)}
+    assert known(date(2026, 7, 17)) == {"AAPL": stocks.KnownExpirations((date(2026, 7, 17), EXPIRATION), "yahoo")}
+    assert known(date(2026, 7, 18)) == {"AAPL": stocks.KnownExpirations((EXPIRATION,), "yahoo")}
     assert known(date(2026, 9, 1)) == {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from optsync_pipeline.storage import sync_log
+from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.market_tables import ChunkRows, write_chunk
 from optsync_pipeline.storage.sync_log import JobLock
@@ -25,7 +25,7 @@ def tell(database: Database, job_id: int, symbol: str, status: str, error_type: 
     if status != "success":
         for table in ("stock_data", "stock_prices", "option_chains", "stock_premiums", "rejected_quotes"):
             setattr(chunk, table, getattr(chunk, table).iloc[:0])
-        chunk.has_options = {}
+        chunk.answers = {}
     chunk.results[0] |= {"status": status, "error_type": error_type}
     write_chunk(database, chunk)
 
@@ -323,3 +323,101 @@ def test_a_job_number_whose_lock_is_taken_is_left_alone(database: Database) -> N
 
     assert open_job(database, SYMBOLS) == 2
     other.release()
+
+
+def test_the_end_of_a_running_job_is_asked_for_and_seen(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    lock = JobLock(database, job_id)
+    lock.acquire()
+
+    assert not sync_log.cancel_requested(database, job_id)
+    assert sync_log.request_cancel(database, job_id, NOW)
+    assert sync_log.request_cancel(database, job_id, LATER)
+    assert sync_log.cancel_requested(database, job_id)
+    assert job(database, job_id)["cancel_requested_at"] == NOW
+    lock.release()
+
+
+def test_only_a_job_that_runs_in_a_living_process_can_be_asked_to_end(database: Database) -> None:
+    dead, ended = open_job(database, SYMBOLS), open_job(database, SYMBOLS)
+    sync_log.finish_job(database, ended, "completed", NOW)
+
+    assert not any(sync_log.request_cancel(database, job_id, NOW) for job_id in (dead, ended, 99))
+    assert not any(sync_log.cancel_requested(database, job_id) for job_id in (dead, ended, 99))
+
+
+def test_a_job_that_is_taken_up_again_forgets_that_its_end_was_asked_for(database: Database) -> None:
+    job_id = open_job(database, SYMBOLS)
+    lock = JobLock(database, job_id)
+    lock.acquire()
+    sync_log.request_cancel(database, job_id, NOW)
+    sync_log.finish_job(database, job_id, "cancelled", NOW)
+    sync_log.reopen_job(database, job_id, run_id=None, symbols=(), now=LATER)
+
+    assert not sync_log.cancel_requested(database, job_id)
+    lock.release()
+
+
+def test_a_sync_of_prices_alone_is_not_continued_nor_asked_again_nor_ranked(database: Database) -> None:
+    job_id = open_job(database, ["AAPL", "MSFT", "NVDA"], prices_only=True)
+    tell(database, job_id, "AAPL", "success")
+    tell(database, job_id, "MSFT", "failed", "api_timeout")
+    assert sync_log.find_unfinished_job(database, since=NOW, target_dtes=(30,)) is None
+    sync_log.finish_job(database, job_id, "completed", NOW)
+
+    assert job(database, job_id)["prices_only"]
+    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
+    assert sync_log.jobs_to_rank(database) == []
+
+
+def test_a_sync_of_prices_alone_overtakes_no_failures_of_chains(database: Database) -> None:
+    chains, prices = open_job(database, ["AAPL"]), open_job(database, ["AAPL"], prices_only=True)
+    tell(database, chains, "AAPL", "failed", "api_timeout")
+    tell(database, prices, "AAPL", "success")
+    for job_id in (chains, prices):
+        sync_log.finish_job(database, job_id, "completed", NOW)
+
+    found = sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50)
+    assert found is not None
+    assert found["job_id"] == chains
+    assert stocks.symbols_failed_last(database) == ["AAPL"]
+    assert sync_log.newest_unfinished_job(database) == chains
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_left"), [("success", False), ("skipped", False), ("failed", True), (None, True)]
+)
+def test_a_job_with_failed_or_undone_symbols_is_unfinished(
+    database: Database, outcome: str | None, is_left: bool
+) -> None:
+    job_id = open_job(database, ["AAPL"], sync_type="symbols")
+    if outcome is not None:
+        tell(database, job_id, "AAPL", outcome, None if outcome == "success" else "no_options")
+
+    assert sync_log.newest_unfinished_job(database) == (job_id if is_left else None)
+
+
+def test_of_several_unfinished_jobs_the_newest_that_nobody_works_on_is_meant(database: Database) -> None:
+    _older, newer, living = (open_job(database, SYMBOLS) for _ in range(3))
+    lock = JobLock(database, living)
+    lock.acquire()
+
+    assert sync_log.newest_unfinished_job(database) == newer
+    lock.release()
+
+
+def test_what_a_later_job_has_done_is_not_left(database: Database) -> None:
+    older = open_job(database, ["AAPL", "MSFT"])
+    tell(database, older, "AAPL", "success")
+    tell(database, older, "MSFT", "failed", "api_timeout")
+    tell(database, open_job(database, ["MSFT"], sync_type="failed"), "MSFT", "success")
+
+    assert sync_log.newest_unfinished_job(database) is None
+
+
+def test_neither_a_single_partition_nor_a_removed_stock_makes_a_job_unfinished(database: Database) -> None:
+    open_job(database, ["AAPL"], sync_type="partition")
+    open_job(database, ["MSFT"])
+    stocks.deactivate(database, ["MSFT"])
+
+    assert sync_log.newest_unfinished_job(database) is None

@@ -23,7 +23,9 @@ _RESULT_COLUMNS = (
 class ChunkRows:
     """The rows of one chunk. Frames have at least their table's columns; results are rows of sync_stock_results.
 
-    has_options: what is now known of each symbol. A symbol without a row in stock_data keeps its old market rows.
+    answers: what was found of each symbol: None for a chain, else no_options or delisted; without a symbol of which
+    that was not asked, or not answered. A symbol without a row in stock_data keeps its old market rows.
+    prices_only: chains and premiums stay what they are.
     """
 
     job_id: int
@@ -33,7 +35,8 @@ class ChunkRows:
     stock_premiums: pd.DataFrame
     rejected_quotes: pd.DataFrame
     results: list[Row]
-    has_options: dict[str, bool]
+    answers: dict[str, str | None]
+    prices_only: bool = False
 
     def of(self, symbols: Collection[str]) -> "ChunkRows":
         """Return the part of some symbols; the results are the same dicts."""
@@ -46,7 +49,8 @@ class ChunkRows:
             job_id=self.job_id,
             **frames,
             results=[result for result in self.results if result["symbol"] in symbols],
-            has_options={symbol: known for symbol, known in self.has_options.items() if symbol in symbols},
+            answers={symbol: answer for symbol, answer in self.answers.items() if symbol in symbols},
+            prices_only=self.prices_only,
         )
 
 
@@ -55,7 +59,7 @@ def clear_for(cursor: psycopg2.extensions.cursor, rows: ChunkRows) -> None:
     symbols = [result["symbol"] for result in rows.results]
     cursor.execute(sql_text("lock_symbols"), {"symbols": symbols})
     renewed = rows.stock_data["symbol"].tolist()
-    for table in ("stock_data", "option_chains", "stock_premiums"):
+    for table in ("stock_data",) if rows.prices_only else ("stock_data", "option_chains", "stock_premiums"):
         cursor.execute(f"DELETE FROM {table} WHERE symbol = ANY(%s)", (renewed,))  # noqa: S608 - a name of ours
     prices = {"symbols": rows.stock_prices["symbol"].tolist(), "dates": rows.stock_prices["price_date"].tolist()}
     cursor.execute(sql_text("delete_stock_prices"), prices)
@@ -63,11 +67,16 @@ def clear_for(cursor: psycopg2.extensions.cursor, rows: ChunkRows) -> None:
 
 
 def write_results(cursor: psycopg2.extensions.cursor, rows: ChunkRows) -> None:
-    """Write what became of the symbols, and whether they have options."""
+    """Write what became of the symbols, and what was found of them."""
     values = [tuple(_result_value(rows.job_id, result, name) for name in _RESULT_COLUMNS) for result in rows.results]
     execute_values(cursor, sql_text("upsert_sync_results"), values, page_size=1000)
-    known = {"symbols": list(rows.has_options), "has_options": list(rows.has_options.values())}
-    cursor.execute(sql_text("update_has_options"), known)
+    times = {result["symbol"]: result["completed_at"] for result in rows.results}
+    found = {
+        "symbols": list(rows.answers),
+        "answers": list(rows.answers.values()),
+        "answered_at": [times[symbol] for symbol in rows.answers],
+    }
+    cursor.execute(sql_text("update_answers"), found)
 
 
 def _result_value(job_id: int, result: Row, name: str) -> Any:

@@ -18,7 +18,7 @@ _QUOTE_KEY = ("symbol", "expiration_date", "strike_price", "option_type", "contr
 COLUMNS: dict[str, tuple[str, ...]] = {
     "stock_data": (
         "symbol", "current_price", "previous_close", "volume", "market_state", "dividend_yield", "listed_expirations",
-        "quoted_at", "data_provider", "last_updated",
+        "expirations_provider", "quoted_at", "data_provider", "last_updated",
     ),
     "stock_prices": (
         "symbol", "price_date", "open", "high", "low", "close", "volume", "is_final", "data_provider", "updated_at",

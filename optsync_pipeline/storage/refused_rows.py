@@ -71,7 +71,8 @@ def _write_failure(
         stock_premiums=rows.stock_premiums.iloc[:0],
         rejected_quotes=rows.rejected_quotes,
         results=rows.results,
-        has_options={},
+        answers={},
+        prices_only=rows.prices_only,
     )
     clear_for(cursor, kept)
     failed = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2.extensions
 from psycopg2.extras import execute_values
@@ -19,6 +19,20 @@ class StoredQuotes:
     quoted_at: datetime
     expirations: tuple[date, ...]
     two_sided: int
+
+
+class KnownExpirations(NamedTuple):
+    """Expirations that are listed for a stock, and the provider that listed them."""
+
+    dates: tuple[date, ...] = ()
+    provider: str | None = None
+
+
+class RememberedAnswer(NamedTuple):
+    """What providers said for good of a stock: error_type no_options or delisted, and when."""
+
+    error_type: str
+    answered_at: datetime
 
 
 def upsert_stocks(database: Database, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
@@ -71,11 +85,17 @@ def known_good_symbol(database: Database, provider: str, *, but: str) -> str | N
     return next(iter(_symbols(database, "find_known_good_symbol", provider=provider, but=but)), None)
 
 
-def known_expirations(database: Database, symbols: Sequence[str], *, on_or_after: date) -> dict[str, tuple[date, ...]]:
+def known_expirations(database: Database, symbols: Sequence[str], *, on_or_after: date) -> dict[str, KnownExpirations]:
     """Return the listed expirations from a day on, for those of the symbols of which some are known."""
     params = {"symbols": list(symbols), "on_or_after": on_or_after}
     rows = database.fetch_all("list_known_expirations", params)
-    return {row["symbol"]: tuple(row["expirations"]) for row in rows}
+    return {row["symbol"]: KnownExpirations(tuple(row["expirations"]), row["expirations_provider"]) for row in rows}
+
+
+def remembered_answers(database: Database, symbols: Sequence[str], *, since: datetime) -> dict[str, RememberedAnswer]:
+    """Return those of the symbols of which a provider said, at or after `since`, that there is nothing to have."""
+    rows = database.fetch_all("list_remembered_answers", {"symbols": list(symbols), "since": since})
+    return {row["symbol"]: RememberedAnswer(row["answer"], row["answered_at"]) for row in rows}
 
 
 def stored_quotes(database: Database, symbols: Sequence[str]) -> dict[str, StoredQuotes]:

@@ -6,15 +6,17 @@
                                                       completed or failed: refresh_counts after symbols were asked again
 
 A job is alive while some process holds its advisory lock (JobLock). The lock ends with the connection, so it is known
-at once that a killed process is gone. Results of symbols are written with their rows: storage.market_tables.
+at once that a killed process is gone. Any process may ask for its end (request_cancel); the one that runs it looks.
+Results of symbols are written with their rows: storage.market_tables. How far a job is: storage.job_progress.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg2.extensions
+from psycopg2.extras import Json
 
 from optsync_pipeline.storage.database import Database, fetch_rows
 from optsync_pipeline.storage.errors import DatabaseFault
@@ -34,8 +36,12 @@ def open_job(
     concurrency_level: int,
     target_dtes: Sequence[int],
     now: datetime,
+    prices_only: bool = False,
 ) -> JobLock:
-    """Open a job with all its symbols pending; return its lock, held."""
+    """Open a job with all its symbols pending; return its lock, held.
+
+    prices_only: it fetches no chains, so that it is neither continued, nor asked again, nor ranked by anyone unasked.
+    """
     job = {
         "run_id": run_id,
         "sync_type": sync_type,
@@ -43,6 +49,7 @@ def open_job(
         "total": len(set(symbols)),
         "concurrency_level": concurrency_level,
         "target_dtes": list(target_dtes),
+        "prices_only": prices_only,
     }
 
     with contextlib.ExitStack() as failed_attempts:
@@ -94,6 +101,12 @@ def finish_job(database: Database, job_id: int, status: str, now: datetime) -> N
     database.run_transaction(write)
 
 
+def note_left_out(database: Database, job_id: int, reasons: Mapping[str, str]) -> None:
+    """Note which providers a job does not ask any more, each with the reason."""
+    update = "UPDATE sync_jobs SET left_out = left_out || %s WHERE job_id = %s"
+    database.execute(update, (Json(dict(reasons)), job_id))
+
+
 def refresh_counts(database: Database, job_id: int, now: datetime) -> None:
     """Count an ended job again after symbols of it were asked again; its duration stays that of the sync."""
     database.execute("refresh_job_counts", {"job_id": job_id, "now": now})
@@ -103,6 +116,19 @@ def is_alive(database: Database, job_id: int) -> bool:
     """Whether some process holds the job's lock."""
     row = database.fetch_one("is_job_locked", {"lock_class": LOCK_CLASS, "job_id": job_id})
     return bool(row and row["locked"])
+
+
+def request_cancel(database: Database, job_id: int, now: datetime) -> bool:
+    """Ask for the end of a job; return False where it does not run, or its process is gone."""
+    params = {"job_id": job_id, "lock_class": LOCK_CLASS, "now": now}
+    return database.execute("request_job_cancel", params) == 1
+
+
+def cancel_requested(database: Database, job_id: int) -> bool:
+    """Whether somebody asked for the end of a job since it was opened, or taken up again: one row by its key."""
+    query = "SELECT cancel_requested_at IS NOT NULL AS requested FROM sync_jobs WHERE job_id = %s"
+    row = database.fetch_one(query, (job_id,))
+    return bool(row and row["requested"])
 
 
 def abandon_dead_jobs(database: Database, now: datetime) -> list[int]:
@@ -130,6 +156,12 @@ def find_unfinished_job(database: Database, *, since: datetime, target_dtes: Seq
     return int(job["job_id"])
 
 
+def newest_unfinished_job(database: Database) -> int | None:
+    """Return the newest job that nobody works on with symbols left or failed that no later job has done."""
+    row = database.fetch_one("find_job_to_retry", {"lock_class": LOCK_CLASS})
+    return int(row["job_id"]) if row else None
+
+
 def find_job_of_runs(database: Database, run_ids: Sequence[str]) -> int | None:
     """Return the newest job that one of these Dagster runs did."""
     query = "SELECT max(job_id) AS job_id FROM sync_jobs WHERE run_id = ANY(%s)"
@@ -140,6 +172,11 @@ def find_job_of_runs(database: Database, run_ids: Sequence[str]) -> int | None:
 def read_job(database: Database, job_id: int) -> Row | None:
     """Return a job, or None where there is none with that number."""
     return database.fetch_one("SELECT * FROM sync_jobs WHERE job_id = %s", (job_id,))
+
+
+def running_jobs(database: Database) -> list[Row]:
+    """Return the jobs that did not end, the newest first; whether their processes live, is_alive says."""
+    return database.fetch_all("SELECT * FROM sync_jobs WHERE status = 'running' ORDER BY job_id DESC")
 
 
 def list_jobs(database: Database, limit: int = 20) -> list[Row]:

@@ -1,11 +1,12 @@
--- Active stocks whose latest outcome, in whichever job, is a failure.
+-- Active stocks whose latest outcome, in whichever sync of chains, is a failure.
 SELECT stocks.symbol
 FROM stocks
 CROSS JOIN LATERAL (
-    SELECT status
+    SELECT result.status
     FROM sync_stock_results AS result
-    WHERE result.symbol = stocks.symbol AND completed_at IS NOT NULL
-    ORDER BY completed_at DESC, job_id DESC
+    JOIN sync_jobs USING (job_id)
+    WHERE result.symbol = stocks.symbol AND result.completed_at IS NOT NULL AND NOT prices_only
+    ORDER BY result.completed_at DESC, job_id DESC
     LIMIT 1
 ) AS latest
 WHERE is_active AND latest.status = 'failed'

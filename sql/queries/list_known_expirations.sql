@@ -1,5 +1,5 @@
--- Listed expirations of some symbols that are still to come, as the last sync saw them.
-SELECT symbol, expirations
+-- Listed expirations of some symbols that are still to come, as the last sync saw them, and who listed them.
+SELECT symbol, expirations, expirations_provider
 FROM stock_data
 CROSS JOIN LATERAL (
     SELECT array_agg(expiration ORDER BY expiration) AS expirations

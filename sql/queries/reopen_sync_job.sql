@@ -1,8 +1,10 @@
--- Takes up a job that died or was cancelled. A job that died told no duration: it worked until its last result.
+-- Takes up a job that died or was cancelled: who asked for its end then does not mean it now. A job that died told no
+-- duration: it worked until its last result.
 UPDATE sync_jobs
 SET status = 'running',
     run_id = %(run_id)s,
     completed_at = NULL,
+    cancel_requested_at = NULL,
     resumed_at = %(now)s,
     duration_seconds = coalesce(
         duration_seconds,
