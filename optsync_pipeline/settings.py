@@ -20,21 +20,9 @@ PREFIX = "OPTSYNC_"
 
 ProviderName = Literal["robinhood", "yahoo", "polygon", "cboe"]
 PROVIDER_NAMES: tuple[ProviderName, ...] = ("robinhood", "yahoo", "polygon", "cboe")
-BUILT_PROVIDERS: frozenset[str] = frozenset({"yahoo", "cboe"})
 
 # Validated, and without effect until their feature is built. `optsync doctor` says so where one is set.
-NO_EFFECT_YET: frozenset[str] = frozenset(
-    {
-        "robinhood_url",
-        "robinhood_username",
-        "robinhood_password",
-        "robinhood_mfa_secret",
-        "polygon_url",
-        "polygon_api_key",
-        "alert_urls",
-        *(f"{name}_requests_per_{unit}" for name in PROVIDER_NAMES for unit in ("minute", "hour")),
-    }
-)
+NO_EFFECT_YET: frozenset[str] = frozenset({"alert_urls"})
 
 # What PostgreSQL, SQLAlchemy and we take apart in the same way: each special character of a part percent-encoded. In
 # postgresql://user:S3cr/et@host/x others see a server "user" with the port "S3cr", and tell it in their errors.
@@ -72,6 +60,7 @@ class Settings(BaseSettings):
     robinhood_password: SecretStr | None = None
     robinhood_mfa_secret: SecretStr | None = None
     polygon_api_key: SecretStr | None = None
+    spillover: bool = True
 
     target_dtes: Annotated[tuple[int, ...], NoDecode] = (30,)
     max_concurrent_fetches: int = Field(default=10, ge=1, le=100)
@@ -178,8 +167,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def usable_providers(self) -> tuple[ProviderName, ...]:
-        """The providers in their order that are built and have what they need."""
+        """The providers in their order that have what they need."""
         return tuple(name for name in self.providers if self.why_left_out(name) is None)
+
+    def limits_of(self, name: str) -> tuple[int, int]:
+        """Return how many requests a provider may get in a minute and in an hour."""
+        return getattr(self, f"{name}_requests_per_minute"), getattr(self, f"{name}_requests_per_hour")
 
     def why_left_out(self, name: ProviderName) -> str | None:
         """Say why a provider of the order is not asked, or None where it is."""
@@ -187,8 +180,6 @@ class Settings(BaseSettings):
             return "has no credentials (OPTSYNC_ROBINHOOD_USERNAME and OPTSYNC_ROBINHOOD_PASSWORD)"
         if name == "polygon" and not self.polygon_api_key:
             return "has no credentials (OPTSYNC_POLYGON_API_KEY)"
-        if name not in BUILT_PROVIDERS:
-            return "is not built yet"
         return None
 
 

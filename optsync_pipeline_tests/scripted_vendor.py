@@ -28,6 +28,7 @@ from optsync_pipeline.storage.database import Database
 from optsync_pipeline.symbols import occ_root
 from optsync_pipeline.sync.engine import SyncRun
 from optsync_pipeline.sync.outcome import SymbolOutcome
+from optsync_pipeline_tests.limits import UNLIMITED
 
 OPEN_MARKET = datetime(2026, 7, 16, 15, 0, tzinfo=UTC)
 """A Thursday, 11:00 in New York."""
@@ -130,7 +131,7 @@ def pipeline_of(
 
 def settings_of(database_url: str) -> Settings:
     """Return settings for a test's database."""
-    return load_settings(env_file=None, database_url=database_url, providers=("yahoo",))
+    return load_settings(env_file=None, database_url=database_url, providers=("yahoo",), **UNLIMITED)
 
 
 def partition_states(instance: dg.DagsterInstance, definitions: dg.Definitions, asset: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 
 CRUMB_PATH = "/v1/test/getcrumb"
 OPTIONS_PATH = "/v7/finance/options/"
+QUOTES_PATH = "/v7/finance/quote"
+SNAPSHOT_PATH = "/v3/snapshot/options/"
 FILE_PATH = "/api/global/delayed_quotes/options/"
 _INVALID_CRUMB = '{"finance":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Crumb"}}}'
 
@@ -48,6 +50,8 @@ class Hit:
     query: dict[str, str]
     headers: dict[str, str]
     client_port: int
+    method: str = "GET"
+    body: bytes = b""
 
 
 class _Server(ThreadingHTTPServer):
@@ -55,7 +59,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class ScriptedMarket:
-    """A server under http://127.0.0.1:PORT/yahoo and /cboe.
+    """A server under http://127.0.0.1:PORT/yahoo, /cboe, /robinhood and /polygon.
 
     script: path → replies in turn, of which the last stays; or a function of the hit. Cookie and crumb are handed out
     and demanded as Yahoo does, as long as the script does not say otherwise.
@@ -78,6 +82,14 @@ class ScriptedMarket:
         return f"http://127.0.0.1:{self._server.server_port}/cboe"
 
     @property
+    def robinhood_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/robinhood"
+
+    @property
+    def polygon_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/polygon"
+
+    @property
     def paths(self) -> list[str]:
         return [hit.path for hit in self.hits]
 
@@ -87,10 +99,13 @@ class ScriptedMarket:
     def cboe(self, symbol: str, *replies: Reply) -> None:
         self.script[f"{FILE_PATH}{symbol}.json"] = list(replies)
 
+    def polygon(self, symbol: str, *replies: Reply) -> None:
+        self.script[SNAPSHOT_PATH + symbol] = list(replies)
+
     def answer(self, hit: Hit) -> Reply:
         with self._lock:
             self.hits.append(hit)
-            if hit.path.startswith(OPTIONS_PATH) and not self._is_let_in(hit):
+            if hit.path.startswith((OPTIONS_PATH, QUOTES_PATH)) and not self._is_let_in(hit):
                 return Reply(_INVALID_CRUMB, 401)
             scripted = self.script.get(hit.path)
             if isinstance(scripted, list):
@@ -120,6 +135,12 @@ def scripted_market() -> Iterator[ScriptedMarket]:
         market.close()
 
 
+def _below_vendor(path: str) -> str:
+    for vendor in ("/yahoo", "/cboe", "/polygon", "/robinhood"):
+        path = path.removeprefix(vendor)
+    return path
+
+
 def _handler_of(market: ScriptedMarket) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -127,10 +148,12 @@ def _handler_of(market: ScriptedMarket) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            path = parts.path.removeprefix("/yahoo").removeprefix("/cboe")
+            path = _below_vendor(parts.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            self._send(market.answer(Hit(headers["host"], path, query, headers, self.client_address[1])))
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            port = self.client_address[1]
+            self._send(market.answer(Hit(headers["host"], path, query, headers, port, self.command, body)))
 
         do_POST = do_GET  # noqa: N815  # http.server's name
 

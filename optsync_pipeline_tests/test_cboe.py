@@ -52,8 +52,14 @@ def cboe(market: ScriptedMarket) -> Iterator[CboeProvider]:
     provider.close()
 
 
-def ask(cboe: CboeProvider, symbol: str = "AAPL", known: tuple[date, ...] = (), now: datetime = NOW) -> ChainReply:
-    return cboe.fetch_chain(ChainRequest(symbol, (30,), now, known))
+def ask(
+    cboe: CboeProvider,
+    symbol: str = "AAPL",
+    known: tuple[date, ...] = (),
+    now: datetime = NOW,
+    known_provider: str | None = "cboe",
+) -> ChainReply:
+    return cboe.fetch_chain(ChainRequest(symbol, (30,), now, known, known_provider))
 
 
 def test_a_reply_costs_one_request_and_holds_the_chosen_expiration_alone(
@@ -194,6 +200,17 @@ def test_list_that_lost_the_known_expiration_is_a_fault_of_cboe(
     market.cboe("AAPL", Reply(cboe_file("AAPL", rows)))
     with pytest.raises(VendorFault):
         ask(cboe, known=(AUGUST_14, AUGUST_21))
+
+
+def test_an_expiration_that_another_vendor_listed_may_be_missing(market: ScriptedMarket, cboe: CboeProvider) -> None:
+    market.cboe("AAPL", Reply(cboe_file("AAPL", [cboe_row("AAPL", AUGUST_21, "put", 95.0)])))
+    assert ask(cboe, known=(AUGUST_14,), known_provider="yahoo").expirations == (AUGUST_21,)
+
+
+def test_no_options_where_another_vendor_listed_some_is_an_answer(market: ScriptedMarket, cboe: CboeProvider) -> None:
+    market.cboe("AAPL", Reply(cboe_file("AAPL", [])))
+    with pytest.raises(NoOptions):
+        ask(cboe, known=(AUGUST_14,), known_provider="polygon")
 
 
 @pytest.mark.parametrize("reply", [Reply(FILE, delay_seconds=1.0), Reply(FILE, drip=True)])

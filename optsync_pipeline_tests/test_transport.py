@@ -1,6 +1,7 @@
-"""The wire itself: limits, counting and typed errors, of plain requests and of the curl session for the real Yahoo."""
+"""The wire itself: limits, counting and typed errors, of plain requests, the curl session and Polygon's pool."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
@@ -8,6 +9,7 @@ import requests
 from optsync_pipeline.providers import transport
 from optsync_pipeline.providers.base import (
     ApiTimeout,
+    CircuitOpen,
     FetchError,
     InvalidReply,
     NetworkError,
@@ -15,7 +17,15 @@ from optsync_pipeline.providers.base import (
     UnknownSymbol,
     VendorFault,
 )
-from optsync_pipeline.providers.transport import METER, BoundedSession, CountingAdapter, StandInAdapter, read_json
+from optsync_pipeline.providers.polygon_session import MeteredPool
+from optsync_pipeline.providers.transport import (
+    METER,
+    BoundedSession,
+    CountingAdapter,
+    StandInAdapter,
+    gated,
+    read_json,
+)
 from optsync_pipeline.providers.yahoo_session import BrowserSession
 from optsync_pipeline_tests.stand_in import CRUMB_PATH, OPTIONS_PATH, Reply, ScriptedMarket, scripted_market
 
@@ -150,6 +160,105 @@ class TestBrowser:
             browser.get(base + "/consent")
         with pytest.raises(NetworkError):
             browser.get("http://127.0.0.1:1/consent")
+
+
+Get = Callable[[str], object]
+
+
+@pytest.fixture(params=["requests", "curl", "polygon"])
+def get(request: pytest.FixtureRequest, browser: BrowserSession) -> Iterator[Get]:
+    """Make one request through each of the transports; what it raises is not of interest here."""
+    session = BoundedSession("Cboe", CountingAdapter(), is_stand_in=True, timeout=(0.5, 0.5))
+    pool = MeteredPool((0.5, 0.5), retries=False, timeout=0.5)
+    ways: dict[str, Get] = {
+        "requests": session.get,
+        "curl": browser.get,
+        "polygon": lambda url: pool.request("GET", url),
+    }
+
+    def try_to_get(url: str) -> None:
+        with suppress(FetchError, OSError):
+            ways[request.param](url)
+
+    yield try_to_get
+    session.close()
+    pool.clear()
+
+
+class TestMeter:
+    """Every transport asks the gate before a request, and counts what went out and what failed."""
+
+    def test_a_gate_that_raises_lets_nothing_out_and_counts_nothing(
+        self, market: ScriptedMarket, base: str, get: Get
+    ) -> None:
+        @contextmanager
+        def shut() -> Iterator[None]:
+            raise CircuitOpen("left alone for a while")
+            yield
+
+        before = (METER.requests, METER.failures)
+        with gated(shut):
+            get(base + "/consent")
+        assert (METER.requests, METER.failures) == before
+        assert market.hits == []
+
+    def test_the_gate_is_held_until_the_body_is_read(self, market: ScriptedMarket, base: str, get: Get) -> None:
+        events: list[str] = []
+
+        @contextmanager
+        def watched() -> Iterator[None]:
+            events.append(f"in after {len(market.hits)}")
+            yield
+            events.append(f"out after {len(market.hits)}")
+
+        market.script["/consent"] = [Reply("x" * 1_000_000)]
+        with gated(watched):
+            get(base + "/consent")
+            get(base + "/consent")
+        get(base + "/consent")
+        assert events == ["in after 0", "out after 1", "in after 1", "out after 2"]
+        assert len(market.hits) == 3
+
+    def test_the_gate_is_left_when_the_request_fails(self, get: Get) -> None:
+        left: list[bool] = []
+
+        @contextmanager
+        def watched() -> Iterator[None]:
+            try:
+                yield
+            finally:
+                left.append(True)
+
+        with gated(watched):
+            get("http://127.0.0.1:1/consent")
+        assert left == [True]
+
+    @pytest.mark.parametrize(
+        ("reply", "failures"),
+        [
+            (Reply("fine"), 0),
+            (Reply("", 404), 0),
+            (Reply("", 302), 0),
+            (Reply("", 401), 1),
+            (Reply("", 403), 1),
+            (Reply("", 429), 1),
+            (Reply("", 500), 1),
+            (Reply("x" * 1000, cut_off=True), 1),
+            (Reply("late", delay_seconds=1.0), 1),
+        ],
+    )
+    def test_a_reply_that_fails_is_counted_once_and_404_is_an_answer(
+        self, market: ScriptedMarket, base: str, get: Get, reply: Reply, failures: int
+    ) -> None:
+        market.script["/consent"] = [reply]
+        before = (METER.requests, METER.failures)
+        get(base + "/consent")
+        assert (METER.requests - before[0], METER.failures - before[1]) == (1, failures)
+
+    def test_no_connection_is_a_failed_request(self, get: Get) -> None:
+        before = (METER.requests, METER.failures)
+        get("http://127.0.0.1:1/consent")
+        assert (METER.requests - before[0], METER.failures - before[1]) == (1, 1)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"a": ', b"[" * 100_000, b"\xff\xfe\x00"])

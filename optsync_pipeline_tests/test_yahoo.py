@@ -95,6 +95,16 @@ class TestRequests:
         assert (reply.requests, reply.expirations) == (1, (AUGUST_21,))
         assert market.hits[-1].query["date"] == str(epoch(AUGUST_21))
 
+    def test_an_expiration_that_another_vendor_listed_is_a_guess(
+        self, market: ScriptedMarket, yahoo: YahooProvider
+    ) -> None:
+        market.script[OPTIONS_PATH + "AAPL"] = as_yahoo_answers("AAPL", [AUGUST_21, SEPTEMBER_18])
+        ask(yahoo)
+        right = ask(yahoo, known=(AUGUST_21, SEPTEMBER_18), known_provider="cboe")
+        wrong = ask(yahoo, known=(AUGUST_14,), known_provider="polygon")
+        assert (right.requests, right.expirations) == (1, (AUGUST_21,))
+        assert (wrong.requests, wrong.expirations) == (2, (AUGUST_21,))
+
     def test_an_expiration_listed_since_that_is_nearer_is_asked_for(
         self, market: ScriptedMarket, yahoo: YahooProvider
     ) -> None:

@@ -177,6 +177,12 @@ class TestErrors:
         market.script[OPTIONS_PATH + "AAPL"] = as_yahoo_answers("AAPL", [SEPTEMBER_18])
         fail(yahoo, VendorFault, known=tuple(LISTED))
 
+    def test_no_list_where_another_vendor_had_one_is_an_answer(
+        self, market: ScriptedMarket, yahoo: YahooProvider
+    ) -> None:
+        market.yahoo("AAPL", chain(None, listed=[]))
+        fail(yahoo, NoOptions, known=(AUGUST_14,), known_provider="polygon")
+
     def test_list_that_changes_with_every_reply_ends(self, market: ScriptedMarket, yahoo: YahooProvider) -> None:
         days = itertools.count()
         market.script[OPTIONS_PATH + "AAPL"] = lambda hit: chain(

@@ -30,9 +30,13 @@ def as_yahoo_answers(symbol: str, listed: list[date]) -> Any:
 
 
 def ask(
-    yahoo: YahooProvider, symbol: str = "AAPL", dtes: tuple[int, ...] = (30,), known: tuple[date, ...] = ()
+    yahoo: YahooProvider,
+    symbol: str = "AAPL",
+    dtes: tuple[int, ...] = (30,),
+    known: tuple[date, ...] = (),
+    known_provider: str | None = "yahoo",
 ) -> ChainReply:
-    return yahoo.fetch_chain(ChainRequest(symbol, dtes, NOW, known))
+    return yahoo.fetch_chain(ChainRequest(symbol, dtes, NOW, known, known_provider))
 
 
 def fail(yahoo: YahooProvider, error: type[FetchError], **question: Any) -> FetchError:

@@ -17,9 +17,10 @@
 How a vendor's words map to these is said in that vendor's file. What is not in the tree is a bug and is not caught.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 
 class FetchError(Exception):
@@ -28,9 +29,11 @@ class FetchError(Exception):
     error_type: ClassVar[str]
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, ends_provider: bool = False) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.ends_provider = ends_provider
+        """Whether the same would be said of every symbol: the provider is left out for the rest of the run."""
         self.requests = 0
         """Wire requests that this call had made when it failed."""
 
@@ -160,12 +163,18 @@ class ChainRequest:
     """A question: the chain of `symbol` at the listed expirations nearest to each of `target_dtes`, as of `now` (UTC).
 
     known_expirations: future expirations that an earlier sync saw listed for the symbol; empty where none did.
+    known_provider: who listed them. To another vendor they are a good guess, and no promise.
     """
 
     symbol: str
     target_dtes: tuple[int, ...]
     now: datetime
     known_expirations: tuple[date, ...] = ()
+    known_provider: str | None = None
+
+    def promised_expirations(self, provider: str) -> tuple[date, ...]:
+        """Return the known expirations that this provider itself listed: one that it drops is a fault of its own."""
+        return self.known_expirations if self.known_provider == provider else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,4 +209,37 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QuotesReply:
+    """The quotes of many stocks. A symbol that is in neither is one that the vendor did not speak of.
+
+    unknown: symbols that the vendor does not know, or knows without a price, with its words. requests: wire requests.
+    """
+
+    provider: str
+    quotes: dict[str, StockQuote]
+    unknown: dict[str, FetchError] = field(default_factory=dict)
+    requests: int = 0
+
+
+@runtime_checkable
+class BulkQuotes(Protocol):
+    """A provider that also gives the quotes of many stocks in one request."""
+
+    symbols_per_request: int
+
+    def fetch_quotes(self, symbols: Sequence[str], now: datetime) -> QuotesReply:
+        """Ask once for at most symbols_per_request stocks, without retries. Raise a FetchError as fetch_chain does."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A provider that fetches cheaper when it knows which symbols it will be asked for."""
+
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Be told of the symbols of a run, in their order, before the first is asked. More may be told later."""
         ...

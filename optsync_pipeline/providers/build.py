@@ -1,22 +1,30 @@
 """Which providers a process asks, in which order: the settings' say, made into objects."""
 
+from typing import TYPE_CHECKING
+
 from optsync_pipeline.providers.base import Provider
 from optsync_pipeline.settings import ProviderName, Settings
+
+if TYPE_CHECKING:
+    from optsync_pipeline.providers.robinhood_ids import ContractIds
 
 
 class ProviderSetupError(Exception):
     """None of the configured providers can be asked. The text says of each why."""
 
 
-def build_providers(settings: Settings) -> tuple[Provider, ...]:
-    """Build the usable providers in the order of the settings; raise ProviderSetupError where there is none."""
+def build_providers(settings: Settings, robinhood_ids: "ContractIds | None" = None) -> tuple[Provider, ...]:
+    """Build the usable providers in the order of the settings; raise ProviderSetupError where there is none.
+
+    robinhood_ids: where Robinhood's ids of contracts are kept between runs; none: in memory.
+    """
     if not settings.usable_providers:
         reasons = "; ".join(f"{name} {settings.why_left_out(name)}" for name in settings.providers)
         raise ProviderSetupError(f"no provider to ask: {reasons}. OPTSYNC_PROVIDERS=yahoo needs no account")
-    return tuple(_build(name, settings) for name in settings.usable_providers)
+    return tuple(_build(name, settings, robinhood_ids) for name in settings.usable_providers)
 
 
-def _build(name: ProviderName, settings: Settings) -> Provider:
+def _build(name: ProviderName, settings: Settings, robinhood_ids: "ContractIds | None") -> Provider:
     # Imported when built: yfinance takes a second, and is not needed to ask Cboe.
     if name == "yahoo":
         from optsync_pipeline.providers.yahoo import YahooProvider
@@ -26,4 +34,18 @@ def _build(name: ProviderName, settings: Settings) -> Provider:
         from optsync_pipeline.providers.cboe import CboeProvider
 
         return CboeProvider(stand_in_url=settings.cboe_url)
+    if name == "polygon" and settings.polygon_api_key:
+        from optsync_pipeline.providers.polygon import PolygonProvider
+
+        return PolygonProvider(stand_in_url=settings.polygon_url, api_key=settings.polygon_api_key)
+    if name == "robinhood" and settings.robinhood_username and settings.robinhood_password:
+        from optsync_pipeline.providers.robinhood import RobinhoodProvider
+        from optsync_pipeline.providers.robinhood_login import Credentials
+
+        credentials = Credentials(
+            settings.robinhood_username, settings.robinhood_password, settings.robinhood_mfa_secret
+        )
+        return RobinhoodProvider(
+            credentials, home=settings.home, stand_in_url=settings.robinhood_url, ids=robinhood_ids
+        )
     raise ProviderSetupError(f"the provider {name} {settings.why_left_out(name)}")

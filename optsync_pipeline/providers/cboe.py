@@ -3,7 +3,7 @@
     Cboe says                                                       we say
     status 403 or 404, its answer for a file that is not there      UnknownSymbol (a block looks the same)
     `options: []`, or adjusted contracts only                       NoOptions
-    none, or not the expiration counted on, though listed before    VendorFault
+    none, or not the nearest expiration that it listed before       VendorFault
     only expirations that have passed                               StaleReply
     not JSON, no options list, no price, no time of the last trade  InvalidReply
     429, 5xx                                                        RateLimited, VendorFault
@@ -110,7 +110,8 @@ def _listed_expirations(rows: list[Any], root: str) -> tuple[date, ...]:
 
 
 def _choose(request: ChainRequest, listed: tuple[date, ...], rows: list[Any]) -> tuple[date, ...]:
-    relied_on = nearest_expirations(request.known_expirations, request.target_dtes, request.now)
+    promised = request.promised_expirations(CboeProvider.name)
+    relied_on = nearest_expirations(promised, request.target_dtes, request.now)
     lost = [expiration for expiration in relied_on if expiration not in listed]
     if lost:
         left = f"{len(listed)} others" if listed else "none"

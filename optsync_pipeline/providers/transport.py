@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -52,12 +52,47 @@ _SECONDS = re.compile(r"[0-9]{1,9}([.][0-9]*)?")  # whole ones by the book; some
 
 
 class WireMeter(threading.local):
-    """Counts the wire requests of the thread that makes them, cookies, crumbs and redirects included."""
+    """Counts the wire requests of the thread that makes them, cookies, crumbs and redirects included.
+
+    failures: those of them that ended in no reply, or in a status that is a failure.
+    """
 
     requests = 0
+    failures = 0
+    gate: "Gate | None" = None
 
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Hold the gate's permission for the length of one wire request, its body included; count it."""
+        with self.gate() if self.gate else nullcontext():
+            self.requests += 1
+            try:
+                yield
+            except BaseException:
+                self.failures += 1
+                raise
+
+    def note_status(self, status: int) -> None:
+        """Count a reply as a failure where its status is one; 404 is an answer."""
+        if status >= 400 and status != 404:
+            self.failures += 1
+
+
+Gate = Callable[[], AbstractContextManager[None]]
+"""Gives a block within which one request may be under way. Entering it may wait for the vendor's limit, or raise, and
+then nothing goes out."""
 
 METER = WireMeter()
+
+
+@contextmanager
+def gated(gate: Gate) -> Iterator[None]:
+    """Let every wire request of this thread pass `gate` for the length of the block."""
+    before, METER.gate = METER.gate, gate
+    try:
+        yield
+    finally:
+        METER.gate = before
 
 
 @contextmanager
@@ -72,14 +107,44 @@ def wire_count() -> Iterator[Callable[[], int]]:
 
 
 class CountingAdapter(HTTPAdapter):
-    """requests' own adapter, counting, and without a retry of its own."""
+    """requests' own adapter, counting, without a retry of its own; a reply is whole when it returns, or an exception.
+
+    requests' own read timeout starts anew with every byte: a server that drips would hold a thread for ever.
+    """
 
     def __init__(self) -> None:
         super().__init__(pool_connections=POOL_SIZE, pool_maxsize=POOL_SIZE, max_retries=0)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        METER.requests += 1
-        return super().send(request, *args, **kwargs)
+        timeout = kwargs.get("timeout")
+        with METER.request():
+            deadline = time.monotonic() + sum(timeout if isinstance(timeout, tuple) else TIMEOUT)
+            response = super().send(request, *args, **{**kwargs, "stream": True})
+            response._content = read_body(response.raw, urlsplit(request.url or "").hostname, deadline)
+            response._content_consumed = True  # type: ignore[attr-defined]
+        METER.note_status(response.status_code)
+        return response
+
+
+def read_body(raw: urllib3.BaseHTTPResponse, host: str | None, deadline: float) -> bytes:
+    """Return a reply's whole body, or raise an exception of requests, or InvalidReply where it is endless."""
+    body = bytearray()
+    try:
+        while chunk := raw.read1(2**18, decode_content=True):
+            body += chunk
+            if time.monotonic() > deadline:
+                raise requests.ReadTimeout("the body came too slowly")
+            if len(body) > BODY_LIMIT_BYTES:
+                raise InvalidReply(f"{host} sent more than {BODY_LIMIT_BYTES // 2**20} MB")
+    except urllib3.exceptions.ReadTimeoutError:
+        raise requests.ReadTimeout("the body stopped coming") from None
+    except urllib3.exceptions.HTTPError:
+        raise requests.exceptions.ChunkedEncodingError("the body broke off") from None
+    except BaseException:
+        raw.close()
+        raise
+    raw.release_conn()
+    return bytes(body)
 
 
 class StandInAdapter(CountingAdapter):
@@ -105,10 +170,7 @@ class StandInAdapter(CountingAdapter):
 
 
 class BoundedSession(requests.Session):
-    """A session whose every reply is whole within the timeouts and the size limit, or an exception of requests.
-
-    requests' own read timeout starts anew with every byte: a server that drips would hold a thread for ever.
-    """
+    """A session with our timeouts and a browser's name."""
 
     def __init__(self, vendor: str, adapter: HTTPAdapter, *, is_stand_in: bool, timeout: Timeout = TIMEOUT) -> None:
         super().__init__()
@@ -120,33 +182,10 @@ class BoundedSession(requests.Session):
         self.mount("http://", adapter)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        deadline = time.monotonic() + sum(self.timeout)
-        response = super().request(method, url, *args, **{**kwargs, "timeout": self.timeout, "stream": True})
-        response._content = self._read(response, deadline)
-        response._content_consumed = True  # type: ignore[attr-defined]
-        return response
-
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
-        body = bytearray()
-        try:
-            while chunk := response.raw.read1(2**18, decode_content=True):
-                body += chunk
-                if time.monotonic() > deadline:
-                    raise requests.ReadTimeout("the body came too slowly")
-                if len(body) > BODY_LIMIT_BYTES:
-                    raise InvalidReply(f"{self.vendor} sent more than {BODY_LIMIT_BYTES // 2**20} MB")
-        except urllib3.exceptions.ReadTimeoutError:
-            raise requests.ReadTimeout("the body stopped coming") from None
-        except urllib3.exceptions.HTTPError:
-            raise requests.exceptions.ChunkedEncodingError("the body broke off") from None
-        except BaseException:
-            response.close()
-            raise
-        response.raw.release_conn()
-        return bytes(body)
+        return super().request(method, url, *args, **{**kwargs, "timeout": self.timeout, "stream": True})
 
 
-def network_fault(vendor: str, error: OSError, *, timed_out: bool, timeout: Timeout = TIMEOUT) -> FetchError:
+def network_fault(vendor: str, error: Exception, *, timed_out: bool, timeout: Timeout = TIMEOUT) -> FetchError:
     """Return our error for a request that got no whole reply. The caller raises it `from None`."""
     if timed_out:
         limits = f"{timeout[0]:g} s to connect, {timeout[1]:g} s to read"

@@ -3,7 +3,7 @@
     Yahoo says                                                      we say
     status 403 or 404, or 200 with `result: []`                     UnknownSymbol
     no expirations, and a quote with / without a price              NoOptions / UnknownSymbol
-    no expirations, or not the one asked, though listed before      VendorFault
+    no expirations, or not the nearest one that it listed before    VendorFault
     an expiration listed but sent without contracts                 VendorFault
     only expirations that have passed                               StaleReply
     HTML, cut JSON, `result: null`, no price, no quote time         InvalidReply
@@ -12,10 +12,12 @@
     5xx, no usable crumb                                            VendorFault
 
 A date that is not listed is answered with the full list and no contracts. So the first question already names the
-likely expiration: rightly guessed it is the only one. Cookie, crumb and session are yahoo_session.py's.
+likely expiration: rightly guessed it is the only one. An expiration that another vendor listed is such a guess too.
+
+The stock's quote, alone or of many stocks, is yahoo_quotes.py's; cookie, crumb and session are yahoo_session.py's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -28,14 +30,15 @@ from optsync_pipeline.providers.base import (
     ContractQuote,
     InvalidReply,
     NoOptions,
+    QuotesReply,
     StaleReply,
-    StockQuote,
     UnknownSymbol,
     VendorFault,
 )
-from optsync_pipeline.providers.fields import count, day, moment, number, positive, same_symbol, text
+from optsync_pipeline.providers.fields import count, day, number, positive, same_symbol, text
 from optsync_pipeline.providers.occ import ContractSorter
 from optsync_pipeline.providers.transport import TIMEOUT, Timeout, read_json, status_error, wire_count
+from optsync_pipeline.providers.yahoo_quotes import SYMBOLS_PER_REQUEST, ask_for_quotes, read_quote, yahoo_symbol
 from optsync_pipeline.providers.yahoo_session import yahoo_access
 
 _OPTIONS_URL = "https://query2.finance.yahoo.com/v7/finance/options/"
@@ -57,6 +60,7 @@ class YahooProvider:
 
     name = "yahoo"
     quote_delay = timedelta(0)
+    symbols_per_request = SYMBOLS_PER_REQUEST
 
     def __init__(self, *, stand_in_url: str | None, cache_folder: Path, timeout: Timeout = TIMEOUT) -> None:
         self._access = yahoo_access(stand_in_url, cache_folder, timeout)
@@ -66,13 +70,19 @@ class YahooProvider:
             pages = self._fetch_pages(request)
             return _read_reply(request, pages, spent)
 
+    def fetch_quotes(self, symbols: Sequence[str], now: datetime) -> QuotesReply:
+        """Ask once for the quotes of at most `symbols_per_request` stocks; `now` makes no difference here."""
+        with wire_count() as spent:
+            quotes, unknown = ask_for_quotes(self._access, symbols)
+            return QuotesReply(provider=self.name, quotes=quotes, unknown=unknown, requests=spent())
+
     def close(self) -> None:
         """Do nothing: the session belongs to all Yahoo providers of the process and ends with it."""
 
     def _fetch_pages(self, request: ChainRequest) -> dict[date, _Page]:
         """Return the page of every chosen expiration. Each reply's own list decides which these are."""
         known = nearest_expirations(request.known_expirations, request.target_dtes, request.now)
-        relied_on = known
+        relied_on = nearest_expirations(request.promised_expirations(self.name), request.target_dtes, request.now)
         asked = (known or likely_expirations(request.target_dtes, request.now))[0]
         pages: dict[date, _Page] = {}
         # One wrong guess, one page a target, and one more should a nearer expiration be listed meanwhile.
@@ -92,7 +102,7 @@ class YahooProvider:
 
     def _ask(self, symbol: str, expiration: date) -> _Page:
         epoch = int(datetime.combine(expiration, time(), UTC).timestamp())
-        url = _OPTIONS_URL + symbol.replace(".", "-")
+        url = _OPTIONS_URL + yahoo_symbol(symbol)
         response = self._access.get(url, params={"date": epoch}, timeout=TIMEOUT)
         if response.status_code >= 300:
             raise status_error("Yahoo", symbol, response.status_code, response.headers)
@@ -133,7 +143,7 @@ def _rows(value: object) -> list[Any]:
 
 
 def _check_list(symbol: str, page: _Page, relied_on: tuple[date, ...]) -> None:
-    """Raise where the list of expirations ends the matter. relied_on: those that an earlier reply listed."""
+    """Raise where the list of expirations ends the matter. relied_on: those that an earlier reply of Yahoo's listed."""
     if not page.listed and positive(page.quote.get("regularMarketPrice")) is None:
         raise UnknownSymbol(f"Yahoo has neither a price nor options of {symbol}")
     if not page.listed and not relied_on:
@@ -156,31 +166,12 @@ def _read_reply(request: ChainRequest, pages: dict[date, _Page], spent: Callable
     return ChainReply(
         symbol=request.symbol,
         provider=YahooProvider.name,
-        quote=_read_quote(request.symbol, latest.quote),
+        quote=read_quote(request.symbol, latest.quote),
         expirations=tuple(pages),
         listed_expirations=latest.listed,
         contracts=sorter.contracts,
         refused=sorter.refused,
         requests=spent(),
-    )
-
-
-def _read_quote(symbol: str, quote: dict[str, Any]) -> StockQuote:
-    price, quoted_at = positive(quote.get("regularMarketPrice")), moment(quote.get("regularMarketTime"))
-    if price is None or quoted_at is None:
-        raise InvalidReply(f"Yahoo sent a chain of {symbol} without {'a price' if price is None else 'a quote time'}")
-    volume, dividend_yield = count(quote.get("regularMarketVolume")), number(quote.get("trailingAnnualDividendYield"))
-    return StockQuote(
-        current_price=price,
-        quoted_at=quoted_at,
-        previous_close=positive(quote.get("regularMarketPreviousClose")),
-        open=positive(quote.get("regularMarketOpen")),
-        high=positive(quote.get("regularMarketDayHigh")),
-        low=positive(quote.get("regularMarketDayLow")),
-        volume=volume if volume is not None and volume >= 0 else None,
-        market_state=text(quote.get("marketState")),
-        # Not dividendYield, which is in percent.
-        dividend_yield=dividend_yield if dividend_yield is not None and dividend_yield >= 0 else None,
     )
 
 

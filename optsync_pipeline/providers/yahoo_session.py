@@ -108,11 +108,12 @@ class BrowserSession(CurlSession[Any]):
         self.crumb_status = 200
 
     def request(self, method: Any, url: str, **kwargs: Any) -> Any:  # type: ignore[override]  # yfinance names the rest
-        METER.requests += 1
         try:
-            response = super().request(method, url, **{**kwargs, "timeout": self.timeout})
+            with METER.request():
+                response = super().request(method, url, **{**kwargs, "timeout": self.timeout})
         except OSError as error:
             _raise_typed(url, error, isinstance(error, CurlTimeout), self.timeout)
+        METER.note_status(response.status_code)
         METER.requests += response.redirect_count
         if _is_crumb(url, response):
             self.crumb_status = response.status_code
