@@ -1,19 +1,23 @@
 """Whom the router asks in which order, and what it tells of it; both real providers over HTTP."""
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.router import FetchResult, Router
-from optsync_pipeline.providers.base import ChainReply, ChainRequest, NetworkError, Provider
+from optsync_pipeline.providers.base import ChainReply, ChainRequest, NotEntitled, Provider
 from optsync_pipeline.providers.cboe import CboeProvider
 from optsync_pipeline.providers.yahoo import YahooProvider
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.provider_limits import ProviderLimits
+from optsync_pipeline_tests.limits import limits
 from optsync_pipeline_tests.stand_in import (
     Reply,
     ScriptedMarket,
@@ -23,6 +27,8 @@ from optsync_pipeline_tests.stand_in import (
     yahoo_chain,
     yahoo_row,
 )
+
+__all__ = ["limits"]
 
 NOW = datetime(2026, 7, 16, 15, 36, tzinfo=UTC)
 AUGUST_14 = date(2026, 8, 14)
@@ -54,15 +60,30 @@ def providers(market: ScriptedMarket, tmp_path: Path) -> Iterator[tuple[Provider
         provider.close()
 
 
-def fetch(providers: tuple[Provider, ...], stop: threading.Event | None = None, tries: int = 2) -> FetchResult:
-    router = Router(
-        providers,
-        stop=stop or threading.Event(),
-        call_slots=threading.Semaphore(4),
-        tries=tries,
-        base_wait_seconds=0.01,
-    )
-    return router.fetch(ChainRequest("AAPL", (30,), NOW))
+Fetch = Callable[..., FetchResult]
+
+
+@pytest.fixture
+def fetch(limits: ProviderLimits) -> Fetch:
+    """Ask the given providers for AAPL: fetch(providers, stop=..., tries=...)."""
+
+    def fetch_aapl(
+        providers: Sequence[Provider], stop: threading.Event | None = None, tries: int = 2, **options: Any
+    ) -> FetchResult:
+        return make_router(providers, limits, stop=stop, tries=tries, **options).fetch(ChainRequest("AAPL", (30,), NOW))
+
+    return fetch_aapl
+
+
+def make_router(providers: Sequence[Provider], limits: ProviderLimits, **options: Any) -> Router:
+    given = {name: value for name, value in options.items() if value is not None}
+    defaults: dict[str, Any] = {
+        "stop": threading.Event(),
+        "call_slots": threading.Semaphore(4),
+        "base_wait_seconds": 0.01,
+        "standing": Standing(patience_seconds=0.0),
+    }
+    return Router(providers, limits, **{**defaults, **given})
 
 
 def kinds(result: FetchResult) -> list[tuple[str, str | None]]:
@@ -70,7 +91,7 @@ def kinds(result: FetchResult) -> list[tuple[str, str | None]]:
 
 
 def test_the_first_provider_that_delivers_is_the_last_asked(
-    market: ScriptedMarket, providers: tuple[Provider, ...]
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
 ) -> None:
     market.yahoo("AAPL", yahoo_reply())
     result = fetch(providers)
@@ -81,7 +102,7 @@ def test_the_first_provider_that_delivers_is_the_last_asked(
 
 
 def test_a_flaky_provider_is_asked_again_before_the_next(
-    market: ScriptedMarket, providers: tuple[Provider, ...]
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
 ) -> None:
     market.yahoo("AAPL", Reply("", 503), yahoo_reply())
     result = fetch(providers)
@@ -90,7 +111,7 @@ def test_a_flaky_provider_is_asked_again_before_the_next(
 
 
 def test_the_next_provider_delivers_where_the_first_fails_and_the_attempts_say_why(
-    market: ScriptedMarket, providers: tuple[Provider, ...]
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
 ) -> None:
     market.yahoo("AAPL", Reply("", 503))
     market.cboe("AAPL", CBOE_FILE)
@@ -107,12 +128,16 @@ def test_the_next_provider_delivers_where_the_first_fails_and_the_attempts_say_w
     ("now", "kind"), [(NOW, "invalid_data"), (datetime(2026, 7, 16, 23, tzinfo=UTC), "stale_data")]
 )
 def test_dead_quotes_fall_back_and_every_contract_is_refused_by_name(
-    market: ScriptedMarket, providers: tuple[Provider, ...], now: datetime, kind: str
+    market: ScriptedMarket,
+    providers: tuple[Provider, ...],
+    now: datetime,
+    kind: str,
+    fetch: Fetch,
+    limits: ProviderLimits,
 ) -> None:
     market.yahoo("AAPL", yahoo_reply(puts=[DEAD_PUT, None], calls=[]))
     market.cboe("AAPL", CBOE_FILE)
-    router = Router(providers, stop=threading.Event(), call_slots=threading.Semaphore(1), tries=1)
-    result = router.fetch(ChainRequest("AAPL", (30,), now))
+    result = make_router(providers, limits, tries=1).fetch(ChainRequest("AAPL", (30,), now))
     assert kinds(result) == [("yahoo", kind), ("cboe", None)]
     assert result.refused_provider == "yahoo"
     assert {(row.contract_symbol, row.rule) for row in result.refused} == {
@@ -121,7 +146,9 @@ def test_dead_quotes_fall_back_and_every_contract_is_refused_by_name(
     }
 
 
-def test_quotes_of_an_earlier_session_are_stale(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
+def test_quotes_of_an_earlier_session_are_stale(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
     market.yahoo("AAPL", yahoo_reply(quoted_at=datetime(2026, 7, 15, 20, tzinfo=UTC)))
     result = fetch(providers[:1])
     assert result.error is not None
@@ -130,7 +157,7 @@ def test_quotes_of_an_earlier_session_are_stale(market: ScriptedMarket, provider
 
 
 def test_a_stock_with_adjusted_contracts_alone_has_no_options(
-    market: ScriptedMarket, providers: tuple[Provider, ...]
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
 ) -> None:
     market.yahoo("AAPL", yahoo_reply(puts=[yahoo_row("NGD", AUGUST_14, "put", 5.0)], calls=[]))
     result = fetch(providers[:1])
@@ -140,7 +167,9 @@ def test_a_stock_with_adjusted_contracts_alone_has_no_options(
     assert [row.rule for row in result.refused] == ["adjusted_contract"]
 
 
-def test_a_chain_of_unreadable_rows_is_no_chain(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
+def test_a_chain_of_unreadable_rows_is_no_chain(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
     market.yahoo("AAPL", yahoo_reply(puts=[yahoo_row("AAPL", AUGUST_14, "put", 5.0, strike=None)], calls=[]))
     result = fetch(providers[:1])
     assert result.error is not None
@@ -148,7 +177,9 @@ def test_a_chain_of_unreadable_rows_is_no_chain(market: ScriptedMarket, provider
     assert [row.rule for row in result.refused] == ["missing_strike"]
 
 
-def test_an_answer_is_checked_with_the_next_provider(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
+def test_an_answer_is_checked_with_the_next_provider(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
     market.yahoo("AAPL", NO_OPTIONS)
     market.cboe("AAPL", CBOE_FILE)
     result = fetch(providers)
@@ -167,7 +198,13 @@ def test_an_answer_is_checked_with_the_next_provider(market: ScriptedMarket, pro
     ],
 )
 def test_where_all_fail_the_error_is_the_one_that_tells_most_and_its_text_has_all(
-    market: ScriptedMarket, providers: tuple[Provider, ...], yahoo: Reply, cboe: Reply, kind: str, answers: object
+    market: ScriptedMarket,
+    providers: tuple[Provider, ...],
+    yahoo: Reply,
+    cboe: Reply,
+    kind: str,
+    answers: object,
+    fetch: Fetch,
 ) -> None:
     market.yahoo("AAPL", yahoo)
     market.cboe("AAPL", cboe)
@@ -181,7 +218,9 @@ def test_where_all_fail_the_error_is_the_one_that_tells_most_and_its_text_has_al
     assert result.error.requests == result.requests == len(market.hits)
 
 
-def test_stop_before_the_first_call_asks_nothing(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
+def test_stop_before_the_first_call_asks_nothing(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
     stop = threading.Event()
     stop.set()
     result = fetch(providers, stop)
@@ -190,72 +229,204 @@ def test_stop_before_the_first_call_asks_nothing(market: ScriptedMarket, provide
 
 
 @pytest.mark.timeout(100)  # far less than the wait that is asked for
-def test_stop_ends_a_wait_and_asks_no_other_provider(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
-    market.yahoo("AAPL", Reply("", 429, {"Retry-After": "290"}))
+def test_stop_ends_a_wait_and_asks_no_other_provider(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
+    market.yahoo("AAPL", Reply("", 503))
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
-    result = fetch(providers, stop)
+    result = fetch(providers, stop, base_wait_seconds=290)
     assert result.stopped
+    assert "/api/global" not in "".join(market.paths)
+
+
+def test_a_provider_that_answers_429_is_asked_again_once_the_others_were(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
+    market.yahoo("AAPL", Reply("", 429, {"Retry-After": "0"}), yahoo_reply())
+    market.cboe("AAPL", Reply("", 404))
+    result = fetch(providers)
+    assert result.reply is not None
+    assert kinds(result) == [("yahoo", "rate_limited"), ("cboe", "delisted"), ("yahoo", None)]
+
+
+def test_a_429_costs_a_symbol_no_wait_where_another_provider_delivers(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch
+) -> None:
+    market.yahoo("AAPL", Reply("", 429, {"Retry-After": "290"}))
+    market.cboe("AAPL", CBOE_FILE)
+    assert kinds(fetch(providers)) == [("yahoo", "rate_limited"), ("cboe", None)]
+
+
+def test_a_429_pauses_the_provider_for_every_process(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", Reply("", 429, {"Retry-After": "290"}))
+    market.cboe("AAPL", CBOE_FILE)
+    fetch(providers)
+    asked = len(market.hits)
+    assert kinds(fetch(providers)) == [("cboe", None)]
+    assert len(market.hits) == asked + 1
+    state = {one.provider: one for one in limits.read()}["yahoo"]
+    assert 280 < state.paused_seconds <= 290
+    assert state.rate_limited_count == 1
+
+
+def test_a_pause_longer_than_a_sync_waits_is_told_without_a_request(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    limits.note_rate_limited("yahoo", 3600)
+    result = fetch(providers[:1])
     assert kinds(result) == [("yahoo", "rate_limited")]
+    assert market.hits == []
 
 
-class SlowProvider:
-    """Counts how many calls run at once; fails the first try of each thread, so that it waits."""
-
-    name = "slow"
-    quote_delay = YahooProvider.quote_delay
-
-    def __init__(self, provider: Provider) -> None:
-        self.provider = provider
-        self.running = self.most = 0
-        self.lock = threading.Lock()
-
-    def fetch_chain(self, request: ChainRequest) -> ChainReply:
-        with self.lock:
-            self.running += 1
-            self.most = max(self.most, self.running)
-        try:
-            time.sleep(0.02)
-            return self.provider.fetch_chain(request)
-        finally:
-            with self.lock:
-                self.running -= 1
-
-    def close(self) -> None:
-        self.provider.close()
+def test_where_spillover_is_off_the_first_provider_is_waited_for(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", yahoo_reply())
+    limits.declare("yahoo", 600, 36_000)
+    for _ in range(15):
+        limits.take(["yahoo"])  # its next token is half a second away, cboe's is now
+    assert kinds(fetch(providers, spillover=False)) == [("yahoo", None)]
+    assert kinds(fetch(providers)) != [("yahoo", None)]
 
 
-def test_calls_hold_a_slot(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
-    market.cboe("AAPL", *[Reply("", 503)] * 6, CBOE_FILE)
-    slow = SlowProvider(providers[1])
-    router = Router((slow,), stop=threading.Event(), call_slots=threading.Semaphore(2), tries=5, base_wait_seconds=0.2)
+def test_an_open_breaker_lets_no_request_out_and_the_next_provider_serves_at_once(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    market.cboe("AAPL", CBOE_FILE)
+    limits.note_failure("yahoo", 20, "network_error: gone")
+    assert kinds(fetch(providers)) == [("cboe", None)]
+    assert not any("yahoo" in hit.host for hit in market.hits)
+
+
+def test_where_every_breaker_is_open_the_symbol_fails_of_that(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    for name in ("yahoo", "cboe"):
+        limits.note_failure(name, 20, "network_error: gone")
+    result = fetch(providers)
+    assert kinds(result) == [("yahoo", "circuit_open"), ("cboe", "circuit_open")]
+    assert result.error is not None
+    assert result.error.error_type == "circuit_open"
+    assert market.hits == []
+
+
+def test_20_failed_requests_open_the_breaker_and_the_error_is_what_the_vendor_said(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    market.cboe("AAPL", Reply("", 503))
+    result = fetch(providers[1:], tries=30, base_wait_seconds=0.0)
+    assert kinds(result) == [("cboe", "provider_error")]
+    assert len(market.hits) == 20
+    assert {state.provider: state.circuit_state for state in limits.read()}["cboe"] == "open"
+
+
+def test_a_provider_whose_breaker_opens_between_two_tries_has_another_turn(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits, database: Database
+) -> None:
+    market.cboe("AAPL", *[Reply("", 503)] * 20, CBOE_FILE)
+    router = make_router(providers[1:], limits, tries=30, base_wait_seconds=0.0, standing=Standing())
+    steps = router.steps(ChainRequest("AAPL", (30,), NOW))
+    while next(steps, None) is not None:
+        if len(market.hits) == 20:  # a minute passes
+            database.execute("UPDATE api_rate_limits SET circuit_opened_at = circuit_opened_at - interval '1 minute'")
+    assert len(market.hits) == 21
+    assert {state.provider: state.circuit_state for state in limits.read()}["cboe"] == "closed"
+
+
+def test_an_answer_is_no_failure_to_the_breaker(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    market.cboe("AAPL", Reply("", 404))
+    limits.note_failure("cboe", 19, "network_error: gone")
+    fetch(providers[1:])
+    assert {state.provider: state.consecutive_failures for state in limits.read()}["cboe"] == 0
+
+
+def test_a_provider_that_would_say_the_same_of_every_symbol_is_left_out_and_asked_no_more(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    class NotInThePlan:
+        name = "greedy"
+        quote_delay = YahooProvider.quote_delay
+        asked = 0
+
+        def fetch_chain(self, request: ChainRequest) -> ChainReply:
+            self.asked += 1
+            raise NotEntitled("the plan has no snapshots", ends_provider=True)
+
+        def close(self) -> None:
+            raise AssertionError
+
+    market.cboe("AAPL", CBOE_FILE)
+    refusing = NotInThePlan()
+    router = make_router((refusing, providers[1]), limits)
+    results = [router.fetch(ChainRequest("AAPL", (30,), NOW)) for _ in range(3)]
+    assert [kinds(result)[-1] for result in results] == [("cboe", None)] * 3
+    assert refusing.asked == 1
+    assert {name: str(reason) for name, reason in router.left_out.items()} == {"greedy": "the plan has no snapshots"}
+
+
+def test_providers_that_just_failed_are_asked_last(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", yahoo_reply())
+    market.cboe("AAPL", Reply("", 404))
+    steps = make_router(providers, limits).steps(ChainRequest("AAPL", (30,), NOW), last={"yahoo"})
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(steps)
+    assert kinds(end.value.value) == [("cboe", "delisted"), ("yahoo", None)]
+
+
+def test_each_wire_request_takes_a_token(
+    market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", yahoo_reply())
+    assert fetch(providers).requests == 3
+    assert {state.provider: state.total_requests for state in limits.read()}["yahoo"] == 3
+
+
+class CountedSlots(threading.Semaphore):
+    """Keeps the most slots that were held at a time."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
+        self.held = self.most = 0
+        self.guard = threading.Lock()
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        taken = super().acquire(blocking, timeout)
+        with self.guard:
+            self.held += taken
+            self.most = max(self.most, self.held)
+        return taken
+
+    def release(self, n: int = 1) -> None:
+        with self.guard:
+            self.held -= n
+        super().release(n)
+
+
+def test_no_more_wire_requests_than_slots_are_under_way(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    market.script["/api/global/delayed_quotes/options/AAPL.json"] = [replace(CBOE_FILE, delay_seconds=0.05)]
+    slots = CountedSlots(2)
+    router = make_router(providers[1:], limits, call_slots=slots)
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda _: router.fetch(ChainRequest("AAPL", (30,), NOW)), range(6)))
     assert all(result.reply for result in results)
-    assert slow.most == 2
+    assert slots.most == 2
 
 
-@pytest.mark.timeout(100)  # far less than the wait that is asked for
-def test_a_symbol_that_waits_to_be_asked_again_holds_no_slot(
-    market: ScriptedMarket, providers: tuple[Provider, ...]
+def test_stop_ends_the_wait_for_a_slot(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
 ) -> None:
-    market.cboe("MSFT", Reply("", 429, {"Retry-After": "290"}))
-    market.cboe("AAPL", CBOE_FILE)
     stop = threading.Event()
-    router = Router(providers[1:], stop=stop, call_slots=threading.Semaphore(1))
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(router.fetch, ChainRequest("MSFT", (30,), NOW))
-        while not market.hits:
-            time.sleep(0.01)
-        assert router.fetch(ChainRequest("AAPL", (30,), NOW)).reply is not None
-        assert not waiting.done()
-        stop.set()
-        assert waiting.result().stopped
-
-
-def test_stop_ends_the_wait_for_a_slot(market: ScriptedMarket, providers: tuple[Provider, ...]) -> None:
-    stop = threading.Event()
-    router = Router(providers, stop=stop, call_slots=threading.Semaphore(0))
+    router = make_router(providers, limits, stop=stop, call_slots=threading.Semaphore(0))
     threading.Timer(0.1, stop.set).start()
     result = router.fetch(ChainRequest("AAPL", (30,), NOW))
     assert result.stopped
@@ -263,28 +434,7 @@ def test_stop_ends_the_wait_for_a_slot(market: ScriptedMarket, providers: tuple[
     assert market.hits == []
 
 
-def test_stop_between_two_tries_leaves_the_first_ones_error(providers: tuple[Provider, ...]) -> None:
-    slots, stop = threading.Semaphore(1), threading.Event()
-
-    class FailsAndLosesItsSlot:
-        name = "greedy"
-        quote_delay = YahooProvider.quote_delay
-
-        def fetch_chain(self, request: ChainRequest) -> ChainReply:
-            threading.Thread(target=slots.acquire, daemon=True).start()
-            threading.Timer(0.3, stop.set).start()
-            raise NetworkError("gone")
-
-        def close(self) -> None:
-            raise AssertionError
-
-    router = Router((FailsAndLosesItsSlot(),), stop=stop, call_slots=slots, base_wait_seconds=0.1)
-    result = router.fetch(ChainRequest("AAPL", (30,), NOW))
-    assert result.stopped
-    assert kinds(result) == [("greedy", "network_error")]
-
-
-def test_a_bug_of_a_provider_passes_through_and_gives_its_slot_back() -> None:
+def test_a_bug_of_a_provider_passes_through(limits: ProviderLimits) -> None:
     class Broken:
         name = "broken"
         quote_delay = YahooProvider.quote_delay
@@ -295,7 +445,5 @@ def test_a_bug_of_a_provider_passes_through_and_gives_its_slot_back() -> None:
         def close(self) -> None:
             raise AssertionError
 
-    slots = threading.Semaphore(1)
     with pytest.raises(KeyError):
-        Router((Broken(),), stop=threading.Event(), call_slots=slots).fetch(ChainRequest("AAPL", (30,), NOW))
-    assert slots.acquire(blocking=False)
+        make_router((Broken(),), limits).fetch(ChainRequest("AAPL", (30,), NOW))

@@ -1,62 +1,57 @@
 """How often one provider is asked again for one symbol, and how long to wait between: the only place that retries.
 
-Which errors may heal is said by the error itself (providers/base.py); whom to ask next is router.py's.
+Which errors may heal is said by the error itself (providers/base.py); whom to ask next is router.py's. Waits are
+yielded, not slept: whoever drives the generator has other symbols to ask meanwhile.
 """
 
-import threading
-from collections.abc import Callable
-from typing import TypeVar
+import random
+from collections.abc import Callable, Generator
+from typing import NamedTuple, TypeVar
 
-import tenacity
-
-from optsync_pipeline.providers.base import FetchError
+from optsync_pipeline.providers.base import FetchError, RateLimited
 
 T = TypeVar("T")
 
 LONGEST_RETRY_AFTER_SECONDS = 300.0
 
 
-def ask_patiently(ask: Callable[[], T], *, tries: int, stop: threading.Event, base_wait_seconds: float = 2.0) -> T:
-    """Call `ask` until it answers, at most `tries` times; raise its last FetchError.
+class Wait(NamedTuple):
+    """A wait before the next step. is_stuck: a symbol that was not asked for yet could go on at once."""
+
+    seconds: float
+    is_stuck: bool
+
+
+Steps = Generator[Wait, None, T]
+"""Work that yields where it has to wait, and returns its result."""
+
+
+def ask_patiently(
+    ask: Callable[[], Steps[T]], *, tries: int, base_wait_seconds: float = 2.0, waits_out_limits: bool = True
+) -> Steps[T]:
+    """Run `ask` until it answers, at most `tries` times; raise its last FetchError.
 
     Waits base, 2, 4, 8 times base (2, 4, 8, 16 s) plus up to a quarter of base at random, and never less than the
-    vendor's Retry-After. A Retry-After above 300 s ends it at once. So does `stop`: no wait is sat out and nothing is
-    asked once it is set.
+    vendor's Retry-After. A Retry-After above 300 s ends it at once, and so does any 429 where waits_out_limits is
+    false, because another provider can be asked meanwhile.
     """
-    latest: FetchError | None = None
-
-    def ask_unless_stopped() -> T:
-        nonlocal latest
-        if latest is not None and stop.is_set():
-            raise latest
+    # Written out: a retrying library keeps its state by thread, and here each try may run in another one.
+    for tried in range(1, tries + 1):
         try:
-            return ask()
+            return (yield from ask())
         except FetchError as error:
-            latest = _explain_long_wait(error)
-            raise latest from None
-
-    def worth_another_try(error: BaseException) -> bool:
-        return (
-            isinstance(error, FetchError)
-            and error.retryable
-            and (error.retry_after_seconds or 0.0) <= LONGEST_RETRY_AFTER_SECONDS
-            and not stop.is_set()
-        )
-
-    backoff = tenacity.wait_exponential(multiplier=base_wait_seconds) + tenacity.wait_random(0, base_wait_seconds / 4)
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(tries),
-        retry=tenacity.retry_if_exception(worth_another_try),
-        wait=lambda state: max(backoff(state), _retry_after_seconds(state)),
-        sleep=tenacity.sleep_using_event(stop),
-        reraise=True,
-    )
-    return retrying(ask_unless_stopped)
+            if tried == tries or not _is_worth_another_try(error, waits_out_limits):
+                raise _explain_long_wait(error) from None
+            backoff_seconds = base_wait_seconds * 2 ** (tried - 1) + random.uniform(0, base_wait_seconds / 4)
+            wait_seconds = max(backoff_seconds, error.retry_after_seconds or 0.0)
+        yield Wait(wait_seconds, is_stuck=True)
+    raise AssertionError("the last try answers or raises")
 
 
-def _retry_after_seconds(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return (error.retry_after_seconds or 0.0) if isinstance(error, FetchError) else 0.0
+def _is_worth_another_try(error: FetchError, waits_out_limits: bool) -> bool:
+    if not error.retryable or (error.retry_after_seconds or 0.0) > LONGEST_RETRY_AFTER_SECONDS:
+        return False
+    return waits_out_limits or not isinstance(error, RateLimited)
 
 
 def _explain_long_wait(error: FetchError) -> FetchError:
@@ -64,7 +59,9 @@ def _explain_long_wait(error: FetchError) -> FetchError:
     if not error.retryable or wait <= LONGEST_RETRY_AFTER_SECONDS:
         return error
     explained = type(error)(
-        f"{error}, longer than the {LONGEST_RETRY_AFTER_SECONDS:g} s that a sync waits", retry_after_seconds=wait
+        f"{error}, longer than the {LONGEST_RETRY_AFTER_SECONDS:g} s that a sync waits",
+        retry_after_seconds=wait,
+        ends_provider=error.ends_provider,
     )
     explained.requests = error.requests
     return explained
