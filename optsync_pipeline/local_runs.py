@@ -7,7 +7,7 @@ command line's. The jobs themselves are in jobs.py; what starts them unattended 
 import socket
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,13 @@ class SyncSummary:
 
     job_id: None where no job came to be. cancelled: stopped by Ctrl-C or SIGTERM. fault: why the sync ended before its
     time, failed symbols aside. reasked: how many failed symbols were asked again. ranking_fault: why there is no new
-    ranking.
+    ranking. left_out: providers that were not asked to the end, each with the reason.
     """
 
     run_id: str
     job_id: int | None
     cancelled: bool = False
+    left_out: dict[str, str] = field(default_factory=dict)
     fault: str | None = None
     reasked: int = 0
     ranking_fault: str | None = None
@@ -101,12 +102,18 @@ def run_sync(
     report_dead_runs(instance)
     add_partitions(instance, config.symbols)
     run_id = str(uuid.uuid4())
-    cancelled, fault = _execute(definitions, instance, "sync_market_data", run_id, sync_run_config(config))
+    assets = ["stock_prices"] if config.prices_only else None
+    cancelled, fault = _execute(
+        definitions, instance, "sync_market_data", run_id, sync_run_config(config), assets=assets
+    )
     with pipeline.open_database() as database:
         job_id = config.job_id or sync_log.find_job_of_runs(database, [run_id])
         job = sync_log.read_job(database, job_id) if job_id is not None else None
+        left_out: dict[str, str] = job["left_out"] if job is not None else {}
         if job is None or job_id is None or cancelled or job["status"] not in ("completed", "failed"):
-            return SyncSummary(run_id, job_id, cancelled, None if cancelled else fault)
+            return SyncSummary(run_id, job_id, cancelled, left_out, None if cancelled else fault)
+        if job["prices_only"]:  # without chains there is nothing to rank, and a single price is no run's worth
+            return SyncSummary(run_id, job_id, left_out=left_out)
         symbols = sync_log.failed_symbols(database, job_id)
         claimed = len(symbols) <= MAX_REASKED_SYMBOLS and sync_log.claim_reask(database, job_id, pipeline.clock())
     reasked = 0
@@ -120,10 +127,10 @@ def run_sync(
             partition_key=symbol,
         )
         if cancelled:
-            return SyncSummary(run_id, job_id, cancelled=True, reasked=reasked)
+            return SyncSummary(run_id, job_id, cancelled=True, left_out=left_out, reasked=reasked)
         reasked += 1
     cancelled, ranking_fault = _execute(definitions, instance, "rank_premiums", str(uuid.uuid4()), {})
-    return SyncSummary(run_id, job_id, cancelled, reasked=reasked, ranking_fault=ranking_fault)
+    return SyncSummary(run_id, job_id, cancelled, left_out, reasked=reasked, ranking_fault=ranking_fault)
 
 
 def add_partitions(instance: dg.DagsterInstance, symbols: Iterable[str]) -> None:
@@ -156,12 +163,14 @@ def _execute(
     run_id: str,
     run_config: Mapping[str, Any],
     partition_key: str | None = None,
+    assets: list[str] | None = None,
 ) -> tuple[bool, str | None]:
-    """Run a job to its end; return whether it was stopped, and what it failed of."""
+    """Run a job, or some assets of it, to its end; return whether it was stopped, and what it failed of."""
     result = definitions.resolve_job_def(job_name).execute_in_process(
         run_config={**run_config, **_QUIET},
         instance=instance,
         partition_key=partition_key,
+        asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
         raise_on_error=False,
         run_id=run_id,
         # The daemon could not start it again: it has no origin that a launcher understands.

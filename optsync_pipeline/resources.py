@@ -51,6 +51,11 @@ class SyncConfig(dg.Config):
     concurrency: int | None = Field(
         default=None, ge=1, le=100, description="Vendor calls at once; none: OPTSYNC_MAX_CONCURRENT_FETCHES."
     )
+    retry: bool = Field(
+        default=False,
+        description="With job_id: finish that job; the symbols that failed are asked of the other providers first.",
+    )
+    prices_only: bool = Field(default=False, description="Prices in bulk, without chains and premiums.")
     tries: int = Field(default=5, ge=1, le=10, description="Attempts per provider and symbol.")
 
 

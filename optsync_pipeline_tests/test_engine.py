@@ -1,6 +1,5 @@
 """The engine against a real PostgreSQL and the sandbox market over HTTP."""
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from optsync_pipeline.storage.database import Database
 from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan
 from optsync_pipeline.sync.outcome import SymbolOutcome
 from optsync_pipeline_tests.chunks import open_job
+from optsync_pipeline_tests.limits import UNLIMITED
 
 TRADING = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)  # Monday, 11:00 in New York
 EVENING = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)  # the same Monday, 20:00
@@ -55,6 +55,7 @@ def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
         yahoo_url=sandbox.yahoo_url,
         cboe_url=sandbox.cboe_url,
         chunk_symbols=10,
+        **UNLIMITED,
     )
 
 
@@ -242,7 +243,9 @@ def test_a_stop_keeps_what_is_fetched_and_the_next_run_continues_the_job(
 ) -> None:
     sandbox.control("POST", "latency", {"provider": "yahoo", "seconds": 0.3})
     with engine.start(SyncPlan(symbols=tuple(symbols), sync_type="all")) as running:
-        threading.Timer(0.6, running.stop).start()
+        while not sandbox.requests("yahoo")["by_path"].get("options"):
+            time.sleep(0.01)
+        running.stop()  # what is under way may end
         first = list(running)
     assert running.cancelled
     assert 0 < len(first) < len(symbols)

@@ -93,8 +93,10 @@ def market_data(
                     failed[outcome.error_type or "db_error"].append(outcome.symbol)
                 else:
                     _tell_materialised(context, outcome)
+        for provider, reason in run.left_out.items():
+            context.log.warning(f"{provider} was left out of this run: {reason}")
         if run.cancelled:
-            raise _interruption(context)
+            raise _interruption(context, asked_for=run.cancel_requested)
         evaluations = check_evaluations(tally_job(database, run.job_id))
     for evaluation in evaluations:
         if evaluation.asset_check_key in context.selected_asset_check_keys:
@@ -120,6 +122,8 @@ def sync_plan(context: dg.AssetExecutionContext, config: SyncConfig, database: D
         continue_job_id=job_id,
         tries=config.tries,
         reask=config.job_id is not None and context.has_partition_key,
+        retry=config.retry,
+        prices_only=config.prices_only or context.selected_asset_keys == {dg.AssetKey("stock_prices")},
     )
 
 
@@ -172,13 +176,14 @@ def _stopped_by_signals(run: SyncRun) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interruption(context: dg.AssetExecutionContext) -> BaseException:
+def _interruption(context: dg.AssetExecutionContext, *, asked_for: bool) -> BaseException:
     """Return what ends a stopped run; what was fetched is committed and told.
 
     Dagster calls it CANCELED where somebody asked for the end: the UI says so before it sends the signal, a command on
-    its own process says so here. Any other signal is the machine's, and the run is to be continued.
+    its own process says so here, and so does who asked through the sync log (asked_for). Any other signal is the
+    machine's, and the run is to be continued.
     """
-    if LOCAL_RUN_TAG in context.run.tags:
+    if asked_for or LOCAL_RUN_TAG in context.run.tags:
         context.instance.report_run_canceling(context.run)
     return dg.DagsterExecutionInterruptedError()
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from optsync_pipeline.calendar import is_market_open, latest_session
-from optsync_pipeline.providers.base import Answer, FetchError, RefusedContract, StaleReply
+from optsync_pipeline.providers.base import Answer, FetchError, NoOptions, RefusedContract, StaleReply, UnknownSymbol
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage.market_tables import ChunkRows
 from optsync_pipeline.storage.stocks import StoredQuotes
@@ -23,6 +23,8 @@ from optsync_pipeline.sync.frames import (
     stock_data_frame,
     stock_prices_frame,
 )
+
+ANSWER_TYPES = frozenset({NoOptions.error_type, UnknownSymbol.error_type})
 
 
 def build_chunk(
@@ -46,7 +48,7 @@ def build_chunk(
         error = one.result.error or _lost_quotes(one, stored, now)
         if error is None:
             accepted.append(one)
-        results[one.request.symbol] = _result_row(one, error, now)
+        results[one.request.symbol] = result_row(one, error, now)
         rejected.extend(_refused_rows(one, error))
     replies = [one.result.reply for one in accepted if one.result.reply is not None]
     chains, refused_by_schema = chain_frame(replies, [one.request.now for one in accepted])
@@ -63,10 +65,14 @@ def build_chunk(
         stock_premiums=premiums,
         rejected_quotes=refused,
         results=list(results.values()),
-        has_options={
-            symbol: row["status"] == "success" for symbol, row in results.items() if row["status"] != "failed"
-        },
+        answers={symbol: row["error_type"] for symbol, row in results.items() if _is_worth_remembering(row)},
     )
+
+
+def _is_worth_remembering(row: Row) -> bool:
+    """Whether a chain was found, or every provider that was asked says that there is none: one may yet serve it."""
+    kinds = {attempt["error_type"] for attempt in row["attempts"]}
+    return row["status"] == "success" or (row["status"] == "skipped" and bool(kinds) and kinds <= ANSWER_TYPES)
 
 
 def _lost_quotes(one: Fetched, stored: Mapping[str, StoredQuotes], now: datetime) -> FetchError | None:
@@ -85,7 +91,8 @@ def _lost_quotes(one: Fetched, stored: Mapping[str, StoredQuotes], now: datetime
     )
 
 
-def _result_row(one: Fetched, error: FetchError | None, now: datetime) -> Row:
+def result_row(one: Fetched, error: FetchError | None, now: datetime) -> Row:
+    """Return a fetch's row of sync_stock_results, its rows not yet counted; error: why it has none."""
     result, reply = one.result, one.result.reply if error is None else None
     status = "success" if error is None else "skipped" if isinstance(error, Answer) else "failed"
     return {

@@ -11,17 +11,22 @@ alive while somebody holds its advisory lock, so the next sync knows at once wha
 Nothing here knows Dagster, a vendor's words or SQL.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from optsync_pipeline.calendar import latest_session
-from optsync_pipeline.providers.base import Provider
-from optsync_pipeline.providers.build import build_providers
+from optsync_pipeline.providers.base import BulkQuotes, Provider
+from optsync_pipeline.providers.build import ProviderSetupError, build_providers
 from optsync_pipeline.settings import Settings
-from optsync_pipeline.storage import sync_log
+from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
-from optsync_pipeline.sync.run import JobTakenError, SyncPlan, SyncRun
+from optsync_pipeline.storage.provider_limits import ProviderLimits
+from optsync_pipeline.storage.robinhood_ids import StoredRobinhoodIds
+from optsync_pipeline.sync.outcome import outcome_from_row
+from optsync_pipeline.sync.plan import SyncPlan, Work
+from optsync_pipeline.sync.run import JobTakenError, SyncRun
 
 __all__ = ["JobTakenError", "SyncEngine", "SyncError", "SyncPlan", "SyncRun"]
 
@@ -50,21 +55,31 @@ class SyncEngine:
         if not plan.symbols and plan.continue_job_id is None:
             raise SyncError("no symbols to sync: add some with `optsync stocks add` or `optsync stocks import`")
         latest_session(self.clock())  # the calendar takes half a second to build: once here, not in every thread
-        providers = self._providers if self._providers is not None else build_providers(self.settings)
-        lock, todo, done = self._open_job(plan)
+        providers = self._providers
+        if providers is None:
+            providers = build_providers(self.settings, StoredRobinhoodIds(self.database))
+        limits = ProviderLimits(self.database)
+        try:
+            _check_bulk_quotes(plan, providers)
+            for provider in providers:
+                limits.declare(provider.name, *self.settings.limits_of(provider.name))
+            plan, lock, work = self._open_job(plan)
+        except BaseException:
+            limits.close()
+            raise
         return SyncRun(
             plan,
             self.database,
             self.settings,
             self.clock,
             lock,
-            todo,
-            done,
+            work,
             providers,
+            limits,
             owns_providers=self._providers is None,
         )
 
-    def _open_job(self, plan: SyncPlan) -> tuple[sync_log.JobLock, list[str], list[SymbolOutcome]]:
+    def _open_job(self, plan: SyncPlan) -> tuple[SyncPlan, sync_log.JobLock, Work]:
         now = self.clock()
         if plan.continue_job_id is not None:
             return self._take_up_job(plan, plan.continue_job_id, now)
@@ -76,26 +91,48 @@ class SyncEngine:
             run_id=plan.run_id,
             concurrency_level=self.settings.max_concurrent_fetches,
             target_dtes=plan.target_dtes or self.settings.target_dtes,
+            prices_only=plan.prices_only,
             now=now,
         )
-        return lock, list(plan.symbols), []
+        return plan, lock, Work(list(plan.symbols))
 
-    def _take_up_job(
-        self, plan: SyncPlan, job_id: int, now: datetime
-    ) -> tuple[sync_log.JobLock, list[str], list[SymbolOutcome]]:
+    def _take_up_job(self, plan: SyncPlan, job_id: int, now: datetime) -> tuple[SyncPlan, sync_log.JobLock, Work]:
         lock = sync_log.JobLock(self.database, job_id)
         if not lock.acquire():
-            raise SyncError(f"sync job {job_id} is still running: wait for it, or stop the process that runs it")
-        if plan.reask:
-            return lock, list(plan.symbols), []
+            raise SyncError(
+                f"sync job {job_id} is still running: wait for it, or stop it with `optsync cancel {job_id}`"
+            )
         try:
-            sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
+            job = sync_log.read_job(self.database, job_id)
+            if job is None:
+                raise SyncError(f"there is no sync job {job_id}: `optsync status` lists the latest")
+            plan = replace(
+                plan, prices_only=job["prices_only"], target_dtes=plan.target_dtes or tuple(job["target_dtes"])
+            )
+            if not plan.reask:
+                sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
             rows = sync_log.read_results(self.database, job_id)
+            active = set(stocks.active_symbols(self.database))
         except BaseException:
             lock.release()
             raise
+        avoid = {row["symbol"]: _providers_that_failed(row) for row in rows if plan.retry or plan.reask}
+        if plan.reask:
+            return plan, lock, Work(list(plan.symbols), avoid=avoid)
         done = [outcome_from_row(row) for row in rows if row["status"] in ("success", "skipped")]
         # A stock that left the universe since the job began is not asked any more.
-        wanted = set(plan.symbols) or {row["symbol"] for row in rows}
+        wanted = active & (set(plan.symbols) or active)
         unfinished = [row["symbol"] for row in rows if row["status"] in ("pending", "failed")]
-        return lock, [symbol for symbol in unfinished if symbol in wanted], done
+        return plan, lock, Work([symbol for symbol in unfinished if symbol in wanted], done, avoid)
+
+
+def _check_bulk_quotes(plan: SyncPlan, providers: Sequence[Provider]) -> None:
+    if plan.prices_only and not any(isinstance(provider, BulkQuotes) for provider in providers):
+        names = ", ".join(provider.name for provider in providers)
+        raise ProviderSetupError(f"prices alone cannot be had of {names}: add yahoo or robinhood to OPTSYNC_PROVIDERS")
+
+
+def _providers_that_failed(row: Mapping[str, Any]) -> frozenset[str]:
+    """Return the providers whose latest attempt at a symbol failed."""
+    latest = {attempt["provider"]: attempt["error_type"] for attempt in row["attempts"]}
+    return frozenset(provider for provider, error_type in latest.items() if error_type is not None)

@@ -99,13 +99,14 @@ def rejected_frame(rows: list[Row], frames: list[pd.DataFrame], job_id: int, now
 def stock_data_frame(replies: Sequence[ChainReply], now: datetime) -> pd.DataFrame:
     columns = [
         "symbol", "current_price", "previous_close", "volume", "market_state", "dividend_yield", "listed_expirations",
-        "quoted_at", "data_provider", "last_updated",
+        "expirations_provider", "quoted_at", "data_provider", "last_updated",
     ]  # fmt: skip
     rows = [
         {
             **reply.quote._asdict(),
             "symbol": reply.symbol,
             "listed_expirations": list(reply.listed_expirations),
+            "expirations_provider": reply.provider,
             "data_provider": reply.provider,
             "last_updated": now,
         }

@@ -28,13 +28,12 @@ class AnswerProof:
 
     def __init__(
         self,
-        router_of: Callable[[str], Router],
+        router: Router,
         database: Database,
         target_dtes: tuple[int, ...],
         clock: Callable[[], datetime],
     ) -> None:
-        """router_of: gives a router that asks the named provider alone."""
-        self._router_of = router_of
+        self._router = router
         self._database = database
         self._target_dtes = target_dtes
         self._clock = clock
@@ -69,7 +68,7 @@ class AnswerProof:
             return result
         known = stocks.known_good_symbol(self._database, provider, but=result.symbol)
         symbol = known or ("AAPL" if result.symbol != "AAPL" else "MSFT")
-        told = self._router_of(provider).fetch(ChainRequest(symbol, self._target_dtes, self._clock()))
+        told = self._router.fetch(ChainRequest(symbol, self._target_dtes, self._clock()), only=provider)
         # A dead chain is an answer too: the vendor knows the symbol and lists its options.
         answers = told.reply is not None or isinstance(told.error, StaleReply)
         if not told.stopped:

@@ -1,27 +1,28 @@
 """One running sync: two kinds of threads and a queue between them. What it is for is told in engine.py."""
 
-import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 
 from optsync_pipeline.calendar import new_york_date
+from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.router import Router
-from optsync_pipeline.providers.base import Provider
+from optsync_pipeline.providers.base import BulkQuotes, Foreseeing, Provider
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import market_tables, stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.storage.market_tables import ChunkRows
-from optsync_pipeline.sync.chunk import build_chunk
-from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool, undigested
+from optsync_pipeline.storage.provider_limits import ProviderLimits
+from optsync_pipeline.sync.chunk_builder import ChunkBuilder
+from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
+from optsync_pipeline.sync.plan import SyncPlan, Work
+from optsync_pipeline.sync.price_fetch import PriceFetch
 from optsync_pipeline.sync.proof import AnswerProof
-
-log = logging.getLogger(__name__)
+from optsync_pipeline.sync.remembered import remembered_fetches
 
 # A chunk is committed when it is full or when its first reply has waited this long: under a vendor's rate limit a
 # hundred replies take minutes, and a killed process must not lose them.
@@ -31,19 +32,8 @@ STOP_GRACE_SECONDS = 3.0
 STOP_COMMIT_SECONDS = 5.0
 # How often the symbols under way are told to the sync log: one statement each time, not one a symbol.
 PROGRESS_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class SyncPlan:
-    """What to sync. continue_job_id: a job of which only what is not done is asked; reask: its given symbols again."""
-
-    symbols: tuple[str, ...]
-    sync_type: str
-    target_dtes: tuple[int, ...] = ()
-    run_id: str | None = None
-    continue_job_id: int | None = None
-    tries: int = 5
-    reask: bool = False
+# In these, a symbol that was lately answered with "nothing to have" is passed over; who names it is not put off.
+ASKED_IN_BULK = frozenset({"all", "stale", "failed", "watchlist"})
 
 
 class JobTakenError(Exception):
@@ -60,28 +50,40 @@ class SyncRun:
         settings: Settings,
         clock: Callable[[], datetime],
         lock: sync_log.JobLock,
-        todo: list[str],
-        done: list[SymbolOutcome],
+        work: Work,
         providers: Sequence[Provider],
+        limits: ProviderLimits,
         *,
         owns_providers: bool,
     ) -> None:
         self.job_id = lock.job_id
-        self.total = len(todo) + len(done)
+        self.total = len(work.todo) + len(work.done)
         self.cancelled = False
         """Whether a stop came before the end; known once the iteration is over."""
+        self.cancel_requested = False
+        """Whether the stop was asked for through the sync log."""
+        self.left_out: dict[str, str] = {}
+        """Providers that are not asked any more, each with the reason."""
         self._plan = plan
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._todo = todo
-        self._done = done
+        self._work = work
         self._providers = providers
+        self._limits = limits
         self._owns_providers = owns_providers
         self._stop = threading.Event()
         self._fault: BaseException | None = None
         self._outcomes: queue.SimpleQueue[SymbolOutcome | None] = queue.SimpleQueue()
         self._lock = lock
+        self._builder = ChunkBuilder(
+            database,
+            settings,
+            clock,
+            job_id=lock.job_id,
+            delays={provider.name: provider.quote_delay for provider in providers},
+            prices_only=plan.prices_only,
+        )
         self._progress_told_at = 0.0
         self._writer = threading.Thread(target=self._write_chunks, name=f"sync-{lock.job_id}-writer", daemon=True)
 
@@ -99,6 +101,7 @@ class SyncRun:
         if self._owns_providers:
             for provider in self._providers:
                 provider.close()
+        self._limits.close()
 
     def stop(self) -> None:
         """Ask for the end: no new fetches; what is fetched is committed. Safe from any thread or signal handler."""
@@ -106,7 +109,7 @@ class SyncRun:
 
     def __iter__(self) -> Iterator[SymbolOutcome]:
         """Yield every symbol of the job: those done before first, then each as its chunk is committed."""
-        yield from self._done
+        yield from self._work.done
         # A wait without end would keep Python from running signal handlers.
         while True:
             try:
@@ -131,42 +134,75 @@ class SyncRun:
             self._outcomes.put(None)
 
     def _run_to_the_end(self) -> None:
-        settings = self._settings
-        slots = threading.Semaphore(settings.max_concurrent_fetches)
-
-        def router_of(*names: str) -> Router:
-            asked = [provider for provider in self._providers if provider.name in names]
-            return Router(asked, stop=self._stop, tries=self._plan.tries, call_slots=slots)
-
-        pool = FetchPool(
-            router_of(*(provider.name for provider in self._providers)),
-            self._todo,
-            target_dtes=self._plan.target_dtes or settings.target_dtes,
-            known_expirations=stocks.known_expirations(
-                self._database, self._todo, on_or_after=new_york_date(self._clock())
-            ),
-            clock=self._clock,
-            stop=self._stop,
-            threads=4 * settings.max_concurrent_fetches,
-            room=settings.chunk_symbols,
-        )
-        proof = AnswerProof(router_of, self._database, settings.target_dtes, self._clock)
+        router = self._router()
+        proof = AnswerProof(router, self._database, self._settings.target_dtes, self._clock)
+        todo = self._skip_remembered()
+        for provider in self._providers:
+            if isinstance(provider, Foreseeing):
+                provider.expect(todo)
+        pool = self._pool(router, todo)
         pool.start()
-        for fetched in self._chunks(pool):
+        for fetched in self._chunks(pool, len(todo), router):
             self._commit(fetched, proof)
+        self._note_left_out(router)
         self._finish()
 
-    def _chunks(self, pool: FetchPool) -> Iterator[list[Fetched]]:
+    def _router(self) -> Router:
+        settings = self._settings
+        return Router(
+            self._providers,
+            self._limits,
+            stop=self._stop,
+            tries=self._plan.tries,
+            call_slots=threading.Semaphore(settings.max_concurrent_fetches),
+            spillover=settings.spillover,
+            # Who does not ask again does not wait for a vendor to come back either.
+            standing=Standing(patience_seconds=0.0) if self._plan.tries == 1 else Standing(),
+        )
+
+    def _pool(self, router: Router, todo: list[str]) -> FetchPool | PriceFetch:
+        settings = self._settings
+        if self._plan.prices_only:
+            givers = {provider.name: provider for provider in self._providers if isinstance(provider, BulkQuotes)}
+            return PriceFetch(router, givers, todo, clock=self._clock, stop=self._stop)
+        return FetchPool(
+            router,
+            todo,
+            target_dtes=self._plan.target_dtes or settings.target_dtes,
+            known_expirations=stocks.known_expirations(self._database, todo, on_or_after=new_york_date(self._clock())),
+            clock=self._clock,
+            stop=self._stop,
+            # More than the calls at once: some wait within a call for a token of its next request.
+            threads=4 * settings.max_concurrent_fetches,
+            room=settings.chunk_symbols,
+            avoid=self._work.avoid,
+        )
+
+    def _skip_remembered(self) -> list[str]:
+        """Skip the symbols of which it is known that there is nothing to have; return the others."""
+        todo = self._work.todo
+        if self._plan.sync_type not in ASKED_IN_BULK or self._plan.prices_only:
+            return todo
+        remembered = remembered_fetches(self._database, todo, self._clock())
+        size = self._settings.chunk_symbols
+        for start in range(0, len(remembered), size):
+            self._store(remembered[start : start + size])
+        skipped = {one.request.symbol for one in remembered}
+        return [symbol for symbol in todo if symbol not in skipped]
+
+    def _chunks(self, pool: FetchPool | PriceFetch, expected: int, router: Router) -> Iterator[list[Fetched]]:
         """Group results as they arrive; end when all have come, or when a stop's grace is over."""
         waiting: list[Fetched] = []
         arrived, first_at, stopped_at = 0, 0.0, None
-        while arrived < len(self._todo):
-            self._mark_started(pool)
+        while arrived < expected:
+            self._exchange_news(pool, router)
             result = pool.next_result(timeout_seconds=0.2)
             if result is not None:
                 first_at = time.monotonic() if not waiting else first_at
                 waiting.append(result)
                 arrived += 1
+            if pool.fault is not None:
+                raise pool.fault
             if self._stop.is_set():
                 stopped_at = stopped_at or time.monotonic()
                 if pool.idle() or time.monotonic() - stopped_at > STOP_GRACE_SECONDS:
@@ -180,21 +216,33 @@ class SyncRun:
         if waiting:
             yield waiting
 
-    def _mark_started(self, pool: FetchPool) -> None:
+    def _exchange_news(self, pool: FetchPool | PriceFetch, router: Router) -> None:
+        """Tell the sync log what is under way, and look whether somebody asks there for the end."""
         if time.monotonic() - self._progress_told_at < PROGRESS_SECONDS:
             return
         self._progress_told_at = time.monotonic()
         started = pool.take_started()
         if started:
             sync_log.mark_in_progress(self._database, self.job_id, started, self._clock())
+        self._note_left_out(router)
+        if not self.cancel_requested and sync_log.cancel_requested(self._database, self.job_id):
+            self.cancel_requested = True
+            self.stop()
+
+    def _note_left_out(self, router: Router) -> None:
+        reasons = {provider: str(error) for provider, error in router.left_out.items()}
+        if reasons != self.left_out:
+            self.left_out = reasons
+            sync_log.note_left_out(self._database, self.job_id, reasons)
 
     def _commit(self, fetched: list[Fetched], proof: AnswerProof) -> None:
         proof.learn(one.result for one in fetched)
         results = [(one, proof.settle(one.result)) for one in fetched]
-        settled = [replace(one, result=result) for one, result in results if result is not None]
-        if not settled:
-            return
-        for chunk in self._build(settled):
+        self._store([replace(one, result=result) for one, result in results if result is not None])
+
+    def _store(self, settled: list[Fetched]) -> None:
+        """Write what came of some symbols, then tell it."""
+        for chunk in self._builder.build(settled) if settled else ():
             market_tables.write_chunk(self._database, chunk)
             # After the write, which waits for a database that restarts; the lock went with its connection then.
             if not self._lock.held():
@@ -203,26 +251,6 @@ class SyncRun:
                 )
             for row in chunk.results:
                 self._outcomes.put(outcome_from_row(row, already_done=False))
-
-    def _build(self, settled: list[Fetched]) -> Iterator[ChunkRows]:
-        """Turn replies into rows; one that our own code cannot digest fails alone."""
-        stored = stocks.stored_quotes(self._database, [one.request.symbol for one in settled])
-        delays = {provider.name: provider.quote_delay for provider in self._providers}
-
-        def build(part: list[Fetched]) -> ChunkRows:
-            return build_chunk(
-                part, job_id=self.job_id, settings=self._settings, now=self._clock(), delays=delays, stored=stored
-            )
-
-        try:
-            yield build(settled)
-        except Exception:
-            log.exception("a chunk of %d symbols cannot be built as a whole", len(settled))
-            for one in settled:
-                try:
-                    yield build([one])
-                except Exception as bug:  # noqa: BLE001 - this symbol's reply; the others go on
-                    yield build([undigested(one, bug)])
 
     def _finish(self) -> None:
         database, now = self._database, self._clock()
