@@ -26,6 +26,12 @@ def all_commands(command: click.Command = optsync, path: tuple[str, ...] = ()) -
 COMMANDS = list(all_commands())
 
 
+def does_nothing_alone(path: tuple[str, ...]) -> bool:
+    """Whether this is a group that needs one of its commands."""
+    command = find(path)
+    return isinstance(command, click.Group) and not command.invoke_without_command
+
+
 def find(path: tuple[str, ...]) -> WithExamples:
     command: click.Command = optsync
     for name in path:
@@ -39,6 +45,8 @@ def parse(words: list[str]) -> None:
     """Parse a command line without running it. Raises click's errors."""
     command: click.Command = optsync
     while isinstance(command, click.Group):
+        if command.invoke_without_command and not (words and words[0] in command.commands):
+            break
         command.make_context(command.name, [words[0]] if words else [], obj=App())
         command = command.commands[words.pop(0)]
     command.make_context(command.name, words, obj=App())

@@ -3,9 +3,13 @@
 errors, app, command, output    how a command ends, what commands share, how lists are shown
 database, environment           db, env
 stocks, stock_lists             stocks import, add, remove, list
-sync, progress, summary         a sync: what is seen while it runs, what is said at its end
-status, rankings                what became of syncs, and what they are for
+sync, retry, progress, summary  a sync: what is seen while it runs, what is said at its end
+cancel                          its end, asked for from another terminal
+status, job_view, watching      what runs, how far it is, and what became of syncs
+rankings                        what they are for
+providers, provider_states      the vendors: limits, breakers, health
 services, processes             up, down
+robinhood                       its first login
 demo, sandbox                   the sandbox market, and the whole tour on it
 doctor                          what is wrong here and how to mend it
 """
@@ -20,13 +24,17 @@ from types import FrameType
 import click
 
 from optsync_pipeline.cli.app import App
+from optsync_pipeline.cli.cancel import cancel
 from optsync_pipeline.cli.command import group
 from optsync_pipeline.cli.database import db
 from optsync_pipeline.cli.demo import demo
 from optsync_pipeline.cli.doctor import doctor
 from optsync_pipeline.cli.environment import env
 from optsync_pipeline.cli.errors import OK, ending_of
+from optsync_pipeline.cli.providers import providers
 from optsync_pipeline.cli.rankings import rankings
+from optsync_pipeline.cli.retry import retry
+from optsync_pipeline.cli.robinhood import robinhood
 from optsync_pipeline.cli.sandbox import sandbox
 from optsync_pipeline.cli.services import down, up
 from optsync_pipeline.cli.status import status
@@ -53,7 +61,8 @@ def optsync() -> None:
     """
 
 
-for part in (demo, up, down, stocks, sync, status, rankings, doctor, db, env, sandbox):
+PARTS = (demo, up, down, stocks, sync, retry, cancel, status, rankings, providers, robinhood, doctor, db, env, sandbox)
+for part in PARTS:
     optsync.add_command(part)
 
 

@@ -7,7 +7,7 @@ import contextlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -50,16 +50,11 @@ def demo(app: App, symbols: int) -> int:
 
 
 def _demo_app(home: Path, sandbox: "Sandbox") -> App:
-    from optsync_pipeline.settings import load_settings
+    from optsync_pipeline.settings import PREFIX, load_settings
 
-    settings = load_settings(
-        home=home,
-        database_url=None,
-        dagster_database_url=None,
-        providers=("yahoo", "cboe"),
-        yahoo_url=sandbox.yahoo_url,
-        cboe_url=sandbox.cboe_url,
-    )
+    # With limits of its own: the vendors' would only slow the tour down.
+    pointing: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in sandbox.environment.items()}
+    settings = load_settings(home=home, database_url=None, dagster_database_url=None, **pointing)
     return App(settings=settings)
 
 

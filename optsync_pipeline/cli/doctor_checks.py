@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,16 +11,21 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from optsync_pipeline.cli import processes
+from optsync_pipeline.cli.output import span
 from optsync_pipeline.settings import NO_EFFECT_YET, PREFIX, PROJECT_ROOT
 
 if TYPE_CHECKING:
     from optsync_pipeline.cli.app import App
+    from optsync_pipeline.providers.base import Provider
+    from optsync_pipeline.storage.database import Database
+    from optsync_pipeline.storage.provider_limits import ProviderLimits
 
 Level = Literal["ok", "warn", "fail"]
 
 SUPPORTED_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
 KNOWN_SYMBOL = "AAPL"
+LONGEST_WAIT_SECONDS = 5.0
 SHOWN = 5
 
 
@@ -136,25 +142,55 @@ def check_schedule(app: "App") -> Iterator[Finding]:
 
 
 def check_providers(app: "App") -> Iterator[Finding]:
-    """One light request to each provider that a sync would ask."""
-    from optsync_pipeline.providers.base import ChainRequest, FetchError
+    """One light request to each provider that a sync would ask, within the limits that all processes share."""
     from optsync_pipeline.providers.build import build_providers
+    from optsync_pipeline.storage.provider_limits import ProviderLimits
 
+    with app.open_database() as database, closing(ProviderLimits(database)) as limits:
+        for provider in build_providers(app.settings) if app.settings.usable_providers else ():
+            with closing(provider):
+                yield _ask(app, provider, limits, _symbol_to_ask(database, provider.name))
+
+
+def _ask(app: "App", provider: "Provider", limits: "ProviderLimits", symbol: str) -> Finding:
+    """Ask a provider as a sync does, once; not at all where its limit or its breaker would make a person wait."""
+    from optsync_pipeline.fetching.circuit_breaker import Standing
+    from optsync_pipeline.fetching.router import Router
+    from optsync_pipeline.providers.base import ChainRequest
+
+    subject = f"provider {provider.name}"
+    if reason := _why_not_now(app, provider.name, limits):
+        return Finding("warn", subject, f"not asked: {reason}", "`optsync providers` tells more; later")
+    router = Router(
+        [provider],
+        limits,
+        stop=threading.Event(),
+        call_slots=threading.Semaphore(1),
+        tries=1,
+        standing=Standing(patience_seconds=0.0),
+    )
     now = datetime.now(UTC)
-    for provider in build_providers(app.settings) if app.settings.usable_providers else ():
-        with closing(provider):
-            request = ChainRequest(_symbol_to_ask(app, provider.name), app.settings.target_dtes, now)
-            try:
-                reply = provider.fetch_chain(request)
-            except FetchError as error:
-                mend = f"check the network, OPTSYNC_{provider.name.upper()}_URL, and try again later"
-                yield Finding(
-                    "fail", f"provider {provider.name}", f"{request.symbol}: {error.error_type}: {error}", mend
-                )
-                continue
-        age = (now - reply.quote.quoted_at).total_seconds() / 60
-        told = f"{request.symbol}: {len(reply.contracts)} contracts, quoted {age:,.0f} minutes ago"
-        yield Finding("ok", f"provider {provider.name}", told)
+    result = router.fetch(ChainRequest(symbol, app.settings.target_dtes, now))
+    if result.reply is None:
+        kind = result.error.error_type if result.error else "unknown"
+        mend = f"check the network, OPTSYNC_{provider.name.upper()}_URL, and try again later"
+        return Finding("fail", subject, f"{symbol}: {kind}: {result.error}", mend)
+    age = (now - result.reply.quote.quoted_at).total_seconds() / 60
+    return Finding("ok", subject, f"{symbol}: {len(result.reply.contracts)} contracts, quoted {age:,.0f} minutes ago")
+
+
+def _why_not_now(app: "App", provider: str, limits: "ProviderLimits") -> str | None:
+    state = next((state for state in limits.read() if state.provider == provider), None)
+    if state is None:
+        limits.declare(provider, *app.settings.limits_of(provider))
+        return None
+    if state.circuit_state != "closed":
+        return f"it failed {state.consecutive_failures} times in a row and is left alone for a while"
+    if state.paused_seconds > LONGEST_WAIT_SECONDS:
+        return f"it answered 429 and is left alone for {span(state.paused_seconds)}"
+    if state.next_token_seconds > LONGEST_WAIT_SECONDS:
+        return f"its limit has no room for {span(state.next_token_seconds)}"
+    return None
 
 
 CHECKS: tuple[tuple[str, Callable[["App"], Iterator[Finding]]], ...] = (
@@ -180,12 +216,7 @@ def _installed(name: str) -> str | None:
         return None  # pins of the tools for development: nothing is wrong without them
 
 
-def _symbol_to_ask(app: "App", provider: str) -> str:
-    from optsync_pipeline.storage.errors import StorageError
+def _symbol_to_ask(database: "Database", provider: str) -> str:
     from optsync_pipeline.storage.stocks import known_good_symbol
 
-    try:
-        with app.open_database() as database:
-            return known_good_symbol(database, provider, but="") or KNOWN_SYMBOL
-    except StorageError:  # told by check_database; a provider can be asked all the same
-        return KNOWN_SYMBOL
+    return known_good_symbol(database, provider, but="") or KNOWN_SYMBOL

@@ -4,7 +4,7 @@
 1    some symbols failed, or a check of `optsync doctor` did
 2    wrong use or configuration
 3    nothing could be done
-130  stopped by Ctrl-C or SIGTERM: what was fetched is kept, the job is `cancelled`
+130  stopped by Ctrl-C, SIGTERM or `optsync cancel`: what was fetched is kept, the job is `cancelled`
 """
 
 from dataclasses import dataclass

@@ -49,25 +49,49 @@ def age(span: timedelta) -> str:
     return "just now"
 
 
-def print_json(value: Any) -> None:
+def span(seconds: float) -> str:
+    """Write a length of time in its two largest units: 12 s, 3 min 5 s, 2 h 10 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
+
+
+def print_json(value: Any, *, on_one_line: bool = False) -> None:
     """Print one JSON document. Times are ISO 8601 in UTC, decimals numbers."""
-    click.echo(json.dumps(value, indent=2, default=_json_value, allow_nan=False))
+    click.echo(json.dumps(value, indent=None if on_one_line else 2, default=_json_value, allow_nan=False))
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None:
     """Print rows as aligned lines under their headings; on a terminal as a table. The title goes above."""
     on_terminal = sys.stdout.isatty()
-    cells = [[_cell(column, row) for column in columns] for row in rows]
-    widths = [max([len(column.title), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
-    width = shutil.get_terminal_size().columns if on_terminal else None
-    shown = _columns_that_fit(columns, widths, width)
+    headings, *lines = table_lines(columns, rows, width=terminal_width())
     if title:
         click.secho(title, bold=True)
-    click.secho(_line([column.title for column in columns], columns, widths, shown), bold=True)
+    click.secho(headings, bold=True)
     if on_terminal:
-        click.secho(GAP.join("\u2500" * widths[i] for i in shown), dim=True)
-    for line in cells:
-        click.echo(_line(line, columns, widths, shown))
+        click.secho(lines.pop(0), dim=True)
+    for line in lines:
+        click.echo(line)
+
+
+def terminal_width() -> int | None:
+    """Return how many columns standard output has, None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table_lines(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, width: int | None) -> list[str]:
+    """Return a list as lines: the headings, then a line a row. width: a terminal's, with a rule; None for a pipe."""
+    cells = [[_cell(column, row) for column in columns] for row in rows]
+    widths = [max([len(column.title), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+    shown = _columns_that_fit(columns, widths, width)
+    headings = _line([column.title for column in columns], columns, widths, shown)
+    rule = [] if width is None else [GAP.join("\u2500" * widths[i] for i in shown)]
+    return [headings, *rule, *(_line(line, columns, widths, shown) for line in cells)]
 
 
 def _columns_that_fit(columns: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:

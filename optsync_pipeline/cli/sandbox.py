@@ -29,8 +29,8 @@ from optsync_pipeline.cli.command import command
 def sandbox(port: int, symbols: int, seed: int, latency: float, faults: tuple[str, ...], recorded: Path | None) -> None:
     """Run a sandbox market. IT IS NOT A REAL MARKET.
 
-    It speaks Yahoo's and Cboe's protocols, listens on this machine alone, and says how to point the sync at it and how
-    to order faults while it runs.
+    It speaks the protocols of Robinhood, Yahoo, Polygon and Cboe, listens on this machine alone, and says how to point
+    the sync at it and how to order faults while it runs.
     """
     from optsync_pipeline.sandbox.server import run
 

@@ -1,4 +1,4 @@
-"""What is told of a sync job: at the end of `optsync sync`, and by `optsync status`."""
+"""What is told of a sync job that is over: at the end of `optsync sync` and `retry`, and by `optsync status`."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,19 @@ from optsync_pipeline.cli.output import Column, print_rows
 
 if TYPE_CHECKING:
     from optsync_pipeline.storage.database import Database
+    from optsync_pipeline.storage.job_progress import ProviderShare
 
 NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class JobStory:
-    """A job with its results and the refused contracts by rule."""
+    """A job with its results, the refused contracts by rule, and each provider's share."""
 
     job: Mapping[str, Any]
     results: Sequence[Mapping[str, Any]]
     refused_by_rule: Mapping[str, int]
+    shares: Sequence["ProviderShare"]
 
     def total(self, column: str) -> int:
         """Sum a count over the symbols."""
@@ -42,14 +44,18 @@ class JobStory:
 
 def read_story(database: "Database", job_id: int) -> JobStory | None:
     """Read all that is told of a job; None where there is no such job."""
-    from optsync_pipeline.storage import sync_log
+    from optsync_pipeline.storage import job_progress, sync_log
     from optsync_pipeline.storage.table_checks import tally_job
 
     job = sync_log.read_job(database, job_id)
     if job is None:
         return None
-    job = present_state(database, job)
-    return JobStory(job, sync_log.read_results(database, job_id), tally_job(database, job_id).refused_by_rule)
+    return JobStory(
+        present_state(database, job),
+        sync_log.read_results(database, job_id),
+        tally_job(database, job_id).refused_by_rule,
+        job_progress.provider_shares(database, job_id),
+    )
 
 
 def present_state(database: "Database", job: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,10 +65,15 @@ def present_state(database: "Database", job: Mapping[str, Any]) -> dict[str, Any
 
     if job["status"] != "running":
         return dict(job)
+    status = "running"
+    if not sync_log.is_alive(database, job["job_id"]):
+        # It may have ended, and let its lock go, since its row was read.
+        job = sync_log.read_job(database, job["job_id"]) or job
+        status = "dead" if job["status"] == "running" else job["status"]
     counts = tally_job(database, job["job_id"]).symbols_by_status
     return {
         **job,
-        "status": "running" if sync_log.is_alive(database, job["job_id"]) else "dead",
+        "status": status,
         "successful_stocks": counts.get("success", 0),
         "failed_stocks": counts.get("failed", 0),
         "skipped_stocks": counts.get("skipped", 0),
@@ -70,17 +81,26 @@ def present_state(database: "Database", job: Mapping[str, Any]) -> dict[str, Any
 
 
 def print_story(story: JobStory) -> None:
-    """Print how a job went: symbols, contracts, requests, seconds, and what failed or was skipped, by kind."""
+    """Print how a job went: symbols, contracts, requests, seconds, who served, and what failed or was skipped."""
     job = story.job
+    what = f"{job['sync_type']}, prices alone" if job["prices_only"] else job["sync_type"]
     pace = f", {job['stocks_per_second']:.1f} stocks/s" if job["stocks_per_second"] else ""
     lasted = f" in {job['duration_seconds']:.1f} s{pace}" if job["duration_seconds"] is not None else ""
-    dead = "; `optsync sync --all` continues a sync of all stocks" if job["status"] == "dead" else ""
-    click.echo(f"job {job['job_id']} ({job['sync_type']}): {job['status']}{lasted}{dead}")
+    dead = f"; `optsync retry {job['job_id']}` finishes it" if job["status"] == "dead" else ""
+    click.echo(f"job {job['job_id']} ({what}): {job['status']}{lasted}{dead}")
     left = story.count("pending", "in_progress")
     click.echo(
         f"symbols    {len(story.results):,}: {story.count('success'):,} ok, {story.count('failed'):,} failed, "
         f"{story.count('skipped'):,} skipped" + (f", {left:,} not done" if left else "")
     )
+    if not job["prices_only"]:
+        _print_contracts(story)
+    _print_requests(story)
+    for status in ("failed", "skipped"):
+        _print_reasons(status, story.reasons(status))
+
+
+def _print_contracts(story: JobStory) -> None:
     click.echo(
         f"contracts  {story.total('options_fetched'):,} fetched, {story.total('options_inserted'):,} stored, "
         f"{story.total('premiums_inserted'):,} sellable"
@@ -88,9 +108,16 @@ def print_story(story: JobStory) -> None:
     if story.refused_by_rule:
         by_rule = ", ".join(f"{rule} {count:,}" for rule, count in story.refused_by_rule.items())
         click.echo(f"refused    {sum(story.refused_by_rule.values()):,}: {by_rule}")
+
+
+def _print_requests(story: JobStory) -> None:
     click.echo(f"requests   {story.total('requests'):,}, {story.total('retry_count'):,} retries")
-    for status in ("failed", "skipped"):
-        _print_reasons(status, story.reasons(status))
+    for share in story.shares:
+        errors = ", ".join(f"{kind} {count:,}" for kind, count in sorted(share.errors.items(), key=lambda it: -it[1]))
+        click.echo(
+            f"  {share.provider:<9}{share.served:,} of {share.asked:,} symbols served, {share.requests:,} requests"
+            + (f"; {errors}" if errors else "")
+        )
 
 
 def _print_reasons(status: str, reasons: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

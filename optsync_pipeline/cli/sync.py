@@ -40,6 +40,7 @@ def _read_dtes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, .
     optsync sync --all
     optsync sync --stale 24 --concurrency 20
     optsync sync --failed --dte 30,45
+    optsync sync --all --prices
     """,
 )
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
@@ -47,6 +48,7 @@ def _read_dtes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, .
 @click.option("--stale", type=click.FloatRange(0), metavar="HOURS", help="Stocks not updated for so many hours.")
 @click.option("--failed", is_flag=True, help="Stocks whose last sync failed.")
 @click.option("--fresh", is_flag=True, help="With --all: start anew instead of continuing.")
+@click.option("--prices", is_flag=True, help="Prices alone, without option chains: one request for many stocks.")
 @click.option("--dte", "dtes", multiple=True, callback=_read_dtes, help="Days to expiration instead of the setting's.")
 @click.option("--concurrency", type=click.IntRange(1, 100), help="Vendor calls at a time instead of the setting's.")
 @pass_app
@@ -57,6 +59,7 @@ def sync(
     stale: float | None,
     failed: bool,
     fresh: bool,
+    prices: bool,
     dtes: tuple[int, ...],
     concurrency: int | None,
 ) -> int:
@@ -68,13 +71,16 @@ def sync(
         raise click.UsageError("say what to sync: either symbols, or --all, or --stale HOURS, or --failed")
     if fresh and not everything:
         raise click.UsageError("--fresh belongs to --all")
+    if prices and dtes:
+        raise click.UsageError("--prices fetches no chains: --dte has no meaning with it")
     tell_providers(app.settings)
     now = datetime.now(UTC)
     with app.open_database() as database:
         selection = _select(database, symbols, everything, stale, now)
         if not selection.symbols:
             return _nothing_selected(selection.sync_type)
-        job_id = None if fresh or not everything else _job_to_continue(database, dtes or app.settings.target_dtes, now)
+        anew = fresh or prices or not everything
+        job_id = None if anew else _job_to_continue(database, dtes or app.settings.target_dtes, now)
 
     from optsync_pipeline.resources import SyncConfig
 
@@ -84,10 +90,21 @@ def sync(
         job_id=job_id,
         target_dtes=list(dtes),
         concurrency=concurrency,
+        prices_only=prices,
     )
+    return sync_and_tell(app, config)
+
+
+def sync_and_tell(app: App, config: "SyncConfig") -> int:
+    """Run a sync in this process, print what came of it and where to look on; return the exit code."""
     summary = run_here(app, config)
     exit_code = tell_ending(app, summary)
-    click.echo(f"\nmore: `optsync status {summary.job_id}`, `optsync rankings`")
+    more = [f"`optsync status {summary.job_id}`"]
+    if exit_code == SOME_FAILED:
+        more.append(f"`optsync retry {summary.job_id}` asks for the failed ones again")
+    if not config.prices_only:
+        more.append("`optsync rankings`")
+    click.echo(f"\nmore: {', '.join(more)}")
     return exit_code
 
 
@@ -122,9 +139,12 @@ def tell_ending(app: App, summary: "SyncSummary") -> int:
         story = read_story(database, summary.job_id)
         assert story is not None
         print_story(story)
-        _tell_rankings(database, summary)
+        for line in summary.left_out.values():
+            click.echo(f"left out   {line}")
+        if not story.job["prices_only"]:
+            _tell_rankings(database, summary)
     if summary.cancelled:
-        click.echo("stopped: what was fetched is kept; `optsync sync --all` continues a sync of all stocks", err=True)
+        click.echo(f"stopped: what was fetched is kept; `optsync retry {summary.job_id}` finishes the sync", err=True)
         return STOPPED
     if summary.fault is not None and story.job["status"] not in ("completed", "failed"):
         raise CommandError(f"the sync ended before its time: {summary.fault}", exit_code=NOTHING_DONE)

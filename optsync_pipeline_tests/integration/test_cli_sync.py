@@ -1,14 +1,17 @@
 """`optsync sync`, `status`, `rankings`, `doctor` on a sandbox market: counts, failures, exit codes, stopping."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from optsync_pipeline.sandbox.running import Sandbox, running_sandbox, sandbox_process
 from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.provider_limits import ProviderLimits
 from optsync_pipeline_tests.commands import Ended, Run, run, run_program, settings_of_test, start_program
 
 __all__ = ["run", "settings_of_test"]
@@ -126,7 +129,7 @@ def test_targets_and_pace_of_one_sync_are_chosen(stocked: Sandbox, run: Run, dat
 def test_status_lists_syncs_the_newest_first(stocked: Sandbox, run: Run) -> None:
     run("sync", "AAPL")
     run("sync", "NVDA")
-    assert [job["job_id"] for job in run("status", "--json").json] == [2, 1]
+    assert [job["job_id"] for job in run("status", "--json").json["jobs"]] == [2, 1]
     assert len(run("status").out.splitlines()) == 3
     story = run("status", "2", "--json").json
     assert [row["symbol"] for row in story["results"]] == ["NVDA"]
@@ -166,14 +169,19 @@ def slow_market(settings_of_test: dict[str, str]) -> Iterator[dict[str, str]]:
         yield settings
 
 
-def stop_in_the_middle(settings: dict[str, str], database: Database, signal_number: signal.Signals) -> Ended:
-    """Start a sync of all, and send it a signal once some of it is committed."""
-    process = start_program("sync", "--all", "--concurrency", "4", settings=settings)
+def wait_for_rows(database: Database, process: subprocess.Popen[str]) -> None:
+    """Wait until some of a sync is committed."""
     deadline = time.monotonic() + 60
     while not (database.fetch_one("SELECT count(*) AS rows FROM stock_data") or {})["rows"]:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def stop_in_the_middle(settings: dict[str, str], database: Database, signal_number: signal.Signals) -> Ended:
+    """Start a sync of all, and send it a signal once some of it is committed."""
+    process = start_program("sync", "--all", "--concurrency", "4", settings=settings)
+    wait_for_rows(database, process)
     process.send_signal(signal_number)
     out, err = process.communicate(timeout=10)
     return Ended(process.returncode, out, err)
@@ -208,3 +216,52 @@ def test_fresh_starts_anew(slow_market: dict[str, str], database: Database) -> N
     stop_in_the_middle(slow_market, database, signal.SIGINT)
     ended = run_program("sync", "--all", "--fresh", settings=slow_market)
     assert "job 2 (all): completed" in ended.out
+
+
+def test_prices_alone_are_synced_without_chains_and_without_a_ranking(
+    stocked: Sandbox, run: Run, database: Database
+) -> None:
+    ended = run("sync", "--all", "--prices")
+    assert ended.exit_code == 0, ended.err
+    assert "job 1 (all, prices alone): completed" in ended.out
+    assert f"symbols    {SYMBOLS}: {SYMBOLS} ok" in ended.out
+    assert "contracts" not in ended.out
+    assert "ranked" not in ended.out
+    assert (database.fetch_one("SELECT count(*) AS rows FROM stock_data") or {})["rows"] == SYMBOLS
+    assert (database.fetch_one("SELECT count(*) AS rows FROM option_chains") or {})["rows"] == 0
+
+
+def test_the_end_of_a_sync_says_what_each_provider_served(stocked: Sandbox, run: Run) -> None:
+    stocked.fault("html", provider="yahoo", symbol="AAPL")
+    out = run("sync", "AAPL").out
+    assert "  cboe     1 of 1 symbols served, 1 requests\n" in out
+    assert "  yahoo    0 of 1 symbols served, " in out
+    assert "; invalid_data 1" in out
+
+
+def test_a_sync_is_cancelled_from_another_terminal_and_finished_by_retry(
+    slow_market: dict[str, str], database: Database
+) -> None:
+    process = start_program("sync", "--all", "--concurrency", "4", settings=slow_market)
+    wait_for_rows(database, process)
+    ended = run_program("cancel", "1", settings=slow_market)
+    out, err = process.communicate(timeout=30)
+    assert (ended.exit_code, ended.out) == (0, "job 1 is cancelled; `optsync retry 1` finishes it\n")
+    assert process.returncode == 130
+    assert "(all): cancelled" in out
+    assert "`optsync retry 1` finishes the sync" in err
+    finished = run_program("retry", settings=slow_market)
+    assert finished.exit_code == 0
+    assert "symbols    60: 60 ok" in finished.out
+    assert len(sync_log.list_jobs(database)) == 1
+
+
+def test_doctor_leaves_a_provider_alone_whose_circuit_is_open(stocked: Sandbox, run: Run, database: Database) -> None:
+    with closing(ProviderLimits(database)) as limits:
+        limits.declare("cboe", 60, 3600)
+        limits.note_failure("cboe", 20, "network_error: gone")
+    ended = run("doctor")
+    (line,) = [line for line in ended.out.splitlines() if "provider cboe" in line]
+    assert line.startswith("warn")
+    assert "not asked: it failed 20 times in a row" in line
+    assert stocked.requests("cboe")["total"] == 0
