@@ -11,8 +11,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from optsync_pipeline.cli.errors import NOTHING_DONE, OK, SOME_FAILED, STOPPED, WRONG_USE
-from optsync_pipeline.settings import PROJECT_ROOT
-from optsync_pipeline_tests.test_cli_help import COMMANDS
+from optsync_pipeline.cli.job_view import read_view
+from optsync_pipeline.providers.base import FetchError
+from optsync_pipeline.settings import PROJECT_ROOT, load_settings
+from optsync_pipeline.storage import sync_log
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline_tests.chunks import NOW, open_job
+from optsync_pipeline_tests.test_cli_help import COMMANDS, does_nothing_alone
 
 OPERATIONS = (PROJECT_ROOT / "docs" / "operations.md").read_text()
 PROJECT = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
@@ -24,15 +29,40 @@ PINS = {
 PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *PROJECT_ROOT.glob("docs/*.md")])
 
 
-@pytest.mark.parametrize("path", [path for path in COMMANDS[1:] if path not in {("db",), ("stocks",)}], ids=" ".join)
+@pytest.mark.parametrize("path", [path for path in COMMANDS[1:] if not does_nothing_alone(path)], ids=" ".join)
 def test_every_command_is_on_the_operations_page(path: tuple[str, ...]) -> None:
     assert f"| `optsync {' '.join(path)}` |" in OPERATIONS
 
 
 def test_the_operations_page_names_no_command_that_does_not_exist() -> None:
     known = {" ".join(path) for path in COMMANDS}
-    for words in re.findall(r"`optsync ((?:db|stocks) \w+|[a-z]+)\b", OPERATIONS):
+    groups = "|".join(" ".join(path) for path in COMMANDS[1:] if does_nothing_alone(path))
+    for words in re.findall(rf"`optsync ((?:{groups}|providers) \w+|[a-z]+)\b", OPERATIONS):
         assert words in known
+
+
+def test_the_operations_page_has_every_kind_of_failure() -> None:
+    kinds = {error.error_type for error in leaves_of(FetchError)} | {"db_error"}
+    _, _, part = OPERATIONS.partition("| kind | meaning | what to do |")
+    assert kinds <= set(re.findall(r"`(\w+)`", part))
+
+
+def leaves_of(error: type[FetchError]) -> set[type[FetchError]]:
+    """Return the errors of the tree that have a kind of their own."""
+    children = error.__subclasses__()
+    return set().union(*(leaves_of(child) for child in children)) if children else {error}
+
+
+def test_the_operations_page_has_every_key_of_the_status_in_json(database: Database) -> None:
+    job_id = open_job(database, ["AAPL"])
+    sync_log.mark_in_progress(database, job_id, ["AAPL"], NOW)
+    job = sync_log.read_job(database, job_id)
+    assert job is not None
+    view = read_view(database, load_settings(env_file=None), [job], NOW)
+    (progress,) = view["progress"]
+    told = set(re.findall(r"`(\w+)`", OPERATIONS.partition("| key | meaning |")[2].partition("\n\n")[0]))
+    for keys in (view, progress, *progress["under_way"], *view["providers"]):
+        assert set(keys) <= told
 
 
 def test_the_operations_page_has_the_exit_codes() -> None:

@@ -22,6 +22,7 @@ from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.settings import PROJECT_ROOT, load_settings
 from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
+from optsync_pipeline_tests.limits import UNLIMITED
 from optsync_pipeline_tests.scripted_vendor import partition_states
 
 TRADING = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)  # Monday, 11:00 in New York
@@ -84,7 +85,7 @@ def installation(
         open_instance(dagster_home, empty_database_url) as instance,
     ):
         settings = load_settings(
-            env_file=None, database_url=database_url, providers="yahoo", yahoo_url=sandbox.yahoo_url
+            env_file=None, database_url=database_url, providers="yahoo", yahoo_url=sandbox.yahoo_url, **UNLIMITED
         )
         pipeline = PipelineResource(settings, clock=lambda: TRADING)
         symbols = sandbox.symbols()
@@ -205,7 +206,7 @@ def test_after_kill_9_the_job_is_continued_and_every_partition_is_right(
         sandbox.reset_requests()
 
         settings = load_settings(
-            env_file=None, database_url=database_url, providers="yahoo", yahoo_url=sandbox.yahoo_url
+            env_file=None, database_url=database_url, providers="yahoo", yahoo_url=sandbox.yahoo_url, **UNLIMITED
         )
         pipeline = PipelineResource(settings)
         definitions = build_definitions(settings, pipeline)

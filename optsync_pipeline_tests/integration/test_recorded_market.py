@@ -13,6 +13,7 @@ from optsync_pipeline.settings import load_settings
 from optsync_pipeline.storage import stocks
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.sync.engine import SyncEngine, SyncPlan
+from optsync_pipeline_tests.limits import UNLIMITED
 from optsync_pipeline_tests.stand_in import Reply, scripted_market
 
 # A Thursday with the market open, eighteen weeks after the recorded Thursday: days to expiration are as recorded.
@@ -41,6 +42,7 @@ def test_every_recorded_stock_is_accounted_for_and_only_sellable_contracts_becom
         yahoo_url=sandbox.yahoo_url,
         cboe_url=sandbox.cboe_url,
         target_dtes="36",  # the monthly expiration, in which the adjusted contracts are
+        **UNLIMITED,
     )
     names = sandbox.symbols()
     stocks.upsert_stocks(database, [{"symbol": name} for name in names])
@@ -74,7 +76,9 @@ def test_chains_recorded_before_the_open_leave_refused_quotes_and_no_premium(
     with scripted_market() as market:
         for name, path in recordings.items():
             market.yahoo(name, Reply(_cut_to_the_page_shown(json.loads(path.read_text())["response"]["bodyJson"])))
-        settings = load_settings(env_file=None, home=tmp_path, providers="yahoo", yahoo_url=market.yahoo_url)
+        settings = load_settings(
+            env_file=None, home=tmp_path, providers="yahoo", yahoo_url=market.yahoo_url, **UNLIMITED
+        )
         names = [name for name in recordings if name.isalpha()]
         stocks.upsert_stocks(database, [{"symbol": name} for name in names])
         engine = SyncEngine(database, settings, lambda: RECORDING)
