@@ -45,7 +45,9 @@ def render(table: str, frame: pd.DataFrame) -> bytes:
     arrays = [_column(name, frame[name]) for name in COLUMNS[table]]
     buffer = pa.BufferOutputStream()
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
-    pa_csv.write_csv(pa.table(arrays, names=list(COLUMNS[table])), buffer, options)
+    # Combined: of an empty first chunk, which frames that were put together have, pyarrow 26 writes memory as it was.
+    rows = pa.table(arrays, names=list(COLUMNS[table])).combine_chunks()
+    pa_csv.write_csv(rows, buffer, options)
     return bytes(buffer.getvalue())
 
 

@@ -35,7 +35,8 @@ def write_sound_rows(database: Database, rows: ChunkRows) -> list[Row]:
         message = str(error)
         refused, corrected = database.run_transaction(lambda cursor: _write_failure(cursor, rows, result, message))
     result.update(corrected)
-    log.warning("%s: the database refused %d rows: %s", result["symbol"], len(refused), refused[0]["detail"])
+    if refused:  # a chunk can be refused for what its parts are not
+        log.warning("%s: the database refused %d rows: %s", result["symbol"], len(refused), refused[0]["detail"])
     return refused
 
 

@@ -30,6 +30,7 @@ COMMENT ON COLUMN api_rate_limits.max_requests_per_hour IS 'In any 60 minutes.';
 COMMENT ON COLUMN api_rate_limits.current_requests_per_minute IS 'What is allowed now: halved after a 429, raised again by good replies.';
 COMMENT ON COLUMN api_rate_limits.next_token_at IS 'When the next request may go out, burst aside.';
 COMMENT ON COLUMN api_rate_limits.burst_left IS 'Requests that may go out ahead of their time until burst_until, earned by being idle before.';
+COMMENT ON COLUMN api_rate_limits.burst_until IS 'When what is left of a burst is forfeit.';
 COMMENT ON COLUMN api_rate_limits.hour_counts IS 'Requests of the minute hour_minute (the last element) and of the 60 before it.';
 COMMENT ON COLUMN api_rate_limits.hour_minute IS 'Minutes since 1970.';
 COMMENT ON COLUMN api_rate_limits.paused_until IS 'No request before: the vendor answered 429.';
@@ -37,8 +38,11 @@ COMMENT ON COLUMN api_rate_limits.backoff_seconds IS 'The pause after the next 4
 COMMENT ON COLUMN api_rate_limits.good_replies IS 'Since the rate last changed; 100 raise it by a step.';
 COMMENT ON COLUMN api_rate_limits.circuit_state IS 'open: no request goes out; half_open: one probe is under way.';
 COMMENT ON COLUMN api_rate_limits.consecutive_failures IS 'Failed requests since the last good reply; answers such as 404 are none.';
+COMMENT ON COLUMN api_rate_limits.circuit_opened_at IS 'When the breaker last opened; null while closed.';
 COMMENT ON COLUMN api_rate_limits.probe_until IS 'A probe whose process died gives way to another then.';
 COMMENT ON COLUMN api_rate_limits.last_error IS 'Kind and reason of the latest failure.';
+COMMENT ON COLUMN api_rate_limits.last_error_at IS 'When that was.';
+COMMENT ON COLUMN api_rate_limits.updated_at IS 'When the row last changed; a time before it is a clock that was set back.';
 COMMENT ON COLUMN api_rate_limits.total_requests IS 'Requests since the row was made.';
 COMMENT ON COLUMN api_rate_limits.rate_limited_count IS '429s since the row was made.';
 
@@ -71,6 +75,7 @@ CREATE TABLE robinhood_chains (
     listed_at timestamptz NOT NULL
 );
 COMMENT ON TABLE robinhood_chains IS 'Robinhood''s ids of a stock and its chain, and the expirations that it listed.';
+COMMENT ON COLUMN robinhood_chains.listed_at IS 'When Robinhood gave this list.';
 
 CREATE TABLE robinhood_contracts (
     contract_id text PRIMARY KEY,
@@ -81,4 +86,7 @@ CREATE TABLE robinhood_contracts (
     listed_at timestamptz NOT NULL
 );
 COMMENT ON TABLE robinhood_contracts IS 'Robinhood''s ids of contracts, so that a chain costs one request for 50 of them.';
+COMMENT ON COLUMN robinhood_contracts.expiration_date IS 'The last trading day in New York.';
+COMMENT ON COLUMN robinhood_contracts.strike_price IS 'Dollars a share.';
+COMMENT ON COLUMN robinhood_contracts.listed_at IS 'When Robinhood gave this id.';
 CREATE INDEX robinhood_contracts_symbol ON robinhood_contracts (symbol, expiration_date);
