@@ -9,16 +9,17 @@ from typing import Any, cast
 
 import pytest
 
-from optsync_pipeline.providers.base import ChainReply, ChainRequest, Provider
+from optsync_pipeline.providers.base import ChainReply, ChainRequest, NotEntitled, Provider
 from optsync_pipeline.providers.build import build_providers
 from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.settings import Settings, load_settings
 from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan
+from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan, ask_last
 from optsync_pipeline.sync.outcome import SymbolOutcome
 from optsync_pipeline_tests.chunks import open_job
 from optsync_pipeline_tests.limits import UNLIMITED
+from optsync_pipeline_tests.scripted_vendor import ScriptedVendor
 
 TRADING = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)  # Monday, 11:00 in New York
 EVENING = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)  # the same Monday, 20:00
@@ -470,3 +471,50 @@ def test_a_lost_lock_is_taken_again_and_the_job_goes_on(
         )
         assert len(list(running)) == len(symbols)
         assert sync_log.is_alive(database, running.job_id)
+
+
+def test_a_retry_asks_another_provider_first(engine: SyncEngine, sandbox: Sandbox, symbols: list[str]) -> None:
+    sandbox.fault("html", symbol=symbols[0])
+    outcomes, job_id = run(engine, symbols[:3])
+    assert [attempt.provider for attempt in outcomes[symbols[0]].attempts] == ["yahoo", "cboe"]
+    sandbox.clear_faults()
+    outcomes, _ = run(engine, [], continue_job_id=job_id, retry=True)
+    assert (outcomes[symbols[0]].status, outcomes[symbols[0]].data_provider) == ("success", "cboe")
+
+
+def test_asked_last_are_those_that_failed_or_where_all_did_the_first_of_them() -> None:
+    failed = {"provider": "yahoo", "error_type": "provider_error", "requests": 5}
+    passed_over = {"provider": "cboe", "error_type": "circuit_open", "requests": 0}
+    assert ask_last([failed, passed_over], ["yahoo", "cboe"]) == {"yahoo"}
+    assert ask_last([failed, {**passed_over, "requests": 1}], ["yahoo", "cboe"]) == {"yahoo"}
+    assert ask_last([passed_over], ["yahoo", "cboe"]) == frozenset()
+
+
+def test_a_plan_that_does_not_include_it_fails_every_symbol_of_that_and_opens_no_breaker(
+    database: Database, settings: Settings, clock: Clock, symbols: list[str]
+) -> None:
+    refusal = NotEntitled("the plan has no snapshots", ends_provider=True)
+    vendor = ScriptedVendor(dict.fromkeys(symbols, refusal))
+    outcomes, job_id = run(SyncEngine(database, settings, clock, (vendor,)), symbols)
+    assert {outcome.error_type for outcome in outcomes.values()} == {"not_entitled"}
+    assert vendor.asked.total() <= 4 * settings.max_concurrent_fetches  # the calls under way when the first was refused
+    state = database.fetch_one(
+        "SELECT circuit_state, consecutive_failures FROM api_rate_limits WHERE provider = 'yahoo'"
+    )
+    assert state == {"circuit_state": "closed", "consecutive_failures": 0}
+    job = sync_log.read_job(database, job_id)
+    assert job is not None
+    assert job["left_out"] == {"yahoo": "the plan has no snapshots"}
+
+
+def test_who_asked_for_the_end_of_a_job_that_was_just_done_does_not_stop_what_is_asked_of_it_later(
+    engine: SyncEngine, database: Database, sandbox: Sandbox, symbols: list[str]
+) -> None:
+    sandbox.fault("html", symbol=symbols[0])
+    with engine.start(SyncPlan(symbols=tuple(symbols[:3]), sync_type="all", tries=1)) as running:
+        assert len(list(running)) == 3
+        assert sync_log.request_cancel(database, running.job_id, TRADING)  # the lock is still held
+    sync_log.finish_job(database, running.job_id, "completed", TRADING)
+    sandbox.clear_faults()
+    outcomes, _ = run(engine, symbols[:1], continue_job_id=running.job_id, reask=True)
+    assert outcomes[symbols[0]].status == "success"

@@ -319,7 +319,7 @@ def open_breaker(limits: ProviderLimits) -> None:
 def test_twenty_failed_requests_in_a_row_open_the_breaker(limits: ProviderLimits) -> None:
     for _ in range(6):
         limits.note_failure("yahoo", 3, "network_error: refused")
-    limits.note_failure("yahoo", 0, "invalid_data: empty")
+    limits.note_failure("yahoo", 1, "invalid_data: empty")
     assert state(limits).circuit_state == "closed"
 
     limits.note_failure("yahoo", 1, "provider_error: status 503")
@@ -506,8 +506,7 @@ def test_a_provider_without_a_row_can_neither_be_set_nor_reset(limits: ProviderL
     assert not limits.reset("polygon")
 
 
-def test_a_reset_forgets_breaker_pause_reduced_rate_and_reservations(limits: ProviderLimits) -> None:
-    waits(limits, 30)
+def test_a_reset_forgets_breaker_pause_and_reduced_rate(limits: ProviderLimits) -> None:
     limits.note_rate_limited("yahoo", 500)
     open_breaker(limits)
 
@@ -515,8 +514,26 @@ def test_a_reset_forgets_breaker_pause_reduced_rate_and_reservations(limits: Pro
 
     after = state(limits)
     assert (after.circuit_state, after.consecutive_failures, after.paused_seconds) == ("closed", 0, 0)
-    assert (after.current_requests_per_minute, after.next_token_seconds, after.left_this_hour) == (60, 0, 1970)
-    assert waits(limits, 2) == [0, 1.02]
+    assert (after.current_requests_per_minute, after.next_token_seconds, after.left_this_hour) == (60, 0, 2000)
+    assert waits(limits, 2)[0] == 0
+
+
+def test_a_reset_lets_no_more_out_in_a_minute_than_the_limit_since_reserved_tokens_will_be_used(
+    limits: ProviderLimits,
+) -> None:
+    reserved = waits(limits, 25)
+    assert limits.reset("yahoo")
+
+    assert sum(wait < 60 for wait in [*reserved, *waits(limits, 100)]) <= 60
+
+
+def test_a_failure_that_is_none_of_the_vendors_is_told_and_not_counted(limits: ProviderLimits) -> None:
+    for _ in range(25):
+        limits.note_failure("yahoo", 0, "not_entitled: the plan has no snapshots")
+
+    told = state(limits)
+    assert (told.circuit_state, told.consecutive_failures) == ("closed", 0)
+    assert told.last_error == "not_entitled: the plan has no snapshots"
 
 
 def test_an_idle_provider_tells_its_whole_budget(limits: ProviderLimits) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.rate_limit import CallGate, StoppedError, Token, nap_seconds, token_of
 from optsync_pipeline.providers.base import CircuitOpen, RateLimited
 from optsync_pipeline.storage.provider_limits import Offer, ProviderLimits
@@ -15,8 +16,8 @@ __all__ = ["limits"]
 
 
 @pytest.fixture
-def slots() -> threading.Semaphore:
-    return threading.Semaphore(1)
+def slots() -> CallSlots:
+    return CallSlots(1)
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def stop() -> threading.Event:
 
 
 @pytest.fixture
-def gate(limits: ProviderLimits, slots: threading.Semaphore, stop: threading.Event) -> CallGate:
+def gate(limits: ProviderLimits, slots: CallSlots, stop: threading.Event) -> CallGate:
     return CallGate(limits, first_token(limits), slots=slots, stop=stop)
 
 
@@ -39,8 +40,8 @@ def requests_counted(limits: ProviderLimits) -> int:
     return {state.provider: state.total_requests for state in limits.read()}["cboe"]
 
 
-def held(slots: threading.Semaphore) -> bool:
-    if not slots.acquire(blocking=False):
+def held(slots: CallSlots) -> bool:
+    if not slots.acquire():
         return True
     slots.release()
     return False
@@ -58,9 +59,7 @@ def test_each_further_request_takes_its_own(limits: ProviderLimits, gate: CallGa
     assert requests_counted(limits) == 3
 
 
-def test_a_slot_is_held_while_a_request_lasts_and_given_back_when_it_fails(
-    gate: CallGate, slots: threading.Semaphore
-) -> None:
+def test_a_slot_is_held_while_a_request_lasts_and_given_back_when_it_fails(gate: CallGate, slots: CallSlots) -> None:
     with pytest.raises(KeyError), gate():
         assert held(slots)
         raise KeyError
@@ -69,7 +68,7 @@ def test_a_slot_is_held_while_a_request_lasts_and_given_back_when_it_fails(
 
 
 def test_a_token_that_could_not_be_used_in_time_is_let_go_for_another(
-    limits: ProviderLimits, slots: threading.Semaphore, stop: threading.Event
+    limits: ProviderLimits, slots: CallSlots, stop: threading.Event
 ) -> None:
     late = first_token(limits)._replace(due=-1000.0)
     with CallGate(limits, late, slots=slots, stop=stop)():
@@ -77,7 +76,7 @@ def test_a_token_that_could_not_be_used_in_time_is_let_go_for_another(
 
 
 def test_a_breaker_that_opened_while_the_token_was_waited_for_shuts_the_gate(
-    limits: ProviderLimits, slots: threading.Semaphore, stop: threading.Event
+    limits: ProviderLimits, slots: CallSlots, stop: threading.Event
 ) -> None:
     token = first_token(limits)
     waited = token._replace(offer=Offer("cboe", wait_seconds=3.0, taken=True))
@@ -93,12 +92,33 @@ def test_a_pause_longer_than_a_sync_waits_shuts_the_gate(limits: ProviderLimits,
     limits.note_rate_limited("cboe", 3600)
     with gate():
         pass  # the token that was there already
-    with pytest.raises(RateLimited, match="longer than a sync waits"), gate():
+    with pytest.raises(RateLimited, match="longer than a sync waits") as raised, gate():
         pytest.fail("nothing may go out")
+    assert raised.value.retry_after_seconds == pytest.approx(3600, abs=60)  # so that nobody tries again
+
+
+def test_an_hour_that_is_spent_shuts_the_gate_to_a_call_under_way(limits: ProviderLimits, gate: CallGate) -> None:
+    limits.set_limits("cboe", per_hour=1)
+    with gate():
+        pass
+    with pytest.raises(RateLimited, match="no room for"), gate():
+        pytest.fail("nothing may go out")
+    assert gate.shut
+
+
+def test_a_further_request_that_comes_after_the_breakers_minute_makes_the_call_the_probe(
+    limits: ProviderLimits, gate: CallGate
+) -> None:
+    with gate():
+        limits.note_failure("cboe", 20, "network_error: gone")
+    limits._database.execute("UPDATE api_rate_limits SET circuit_opened_at = now() - interval '61 s'")
+    assert not gate.is_probe
+    with gate():
+        assert gate.is_probe
 
 
 def test_further_requests_of_a_probe_pass_while_the_breaker_is_half_open(
-    limits: ProviderLimits, slots: threading.Semaphore, stop: threading.Event
+    limits: ProviderLimits, slots: CallSlots, stop: threading.Event
 ) -> None:
     probe = first_token(limits)._replace(offer=Offer("cboe", wait_seconds=0.0, taken=True, is_probe=True))
     limits.note_failure("cboe", 20, "network_error: gone")
@@ -118,7 +138,7 @@ def stopping(stop: threading.Event) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("stopping")
-def test_a_stop_ends_the_wait_for_a_slot(gate: CallGate, slots: threading.Semaphore) -> None:
+def test_a_stop_ends_the_wait_for_a_slot(gate: CallGate, slots: CallSlots) -> None:
     slots.acquire()
     with pytest.raises(StoppedError), gate():
         pytest.fail("nothing may go out")
@@ -126,9 +146,7 @@ def test_a_stop_ends_the_wait_for_a_slot(gate: CallGate, slots: threading.Semaph
 
 @pytest.mark.usefixtures("stopping")
 @pytest.mark.timeout(60)  # far less than the wait for the token
-def test_a_stop_ends_the_wait_for_a_token(
-    limits: ProviderLimits, slots: threading.Semaphore, stop: threading.Event
-) -> None:
+def test_a_stop_ends_the_wait_for_a_token(limits: ProviderLimits, slots: CallSlots, stop: threading.Event) -> None:
     far = first_token(limits)._replace(due=time.monotonic() + 1e6)
     with pytest.raises(StoppedError), CallGate(limits, far, slots=slots, stop=stop)():
         pytest.fail("nothing may go out")

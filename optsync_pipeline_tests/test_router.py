@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.router import FetchResult, Router
 from optsync_pipeline.providers.base import ChainReply, ChainRequest, NotEntitled, Provider
@@ -70,7 +71,8 @@ def fetch(limits: ProviderLimits) -> Fetch:
     def fetch_aapl(
         providers: Sequence[Provider], stop: threading.Event | None = None, tries: int = 2, **options: Any
     ) -> FetchResult:
-        return make_router(providers, limits, stop=stop, tries=tries, **options).fetch(ChainRequest("AAPL", (30,), NOW))
+        router = make_router(providers, limits, stop=stop, tries=tries, **options)
+        return router.fetch(ChainRequest("AAPL", (30,), NOW))
 
     return fetch_aapl
 
@@ -79,7 +81,7 @@ def make_router(providers: Sequence[Provider], limits: ProviderLimits, **options
     given = {name: value for name, value in options.items() if value is not None}
     defaults: dict[str, Any] = {
         "stop": threading.Event(),
-        "call_slots": threading.Semaphore(4),
+        "call_slots": CallSlots(4),
         "base_wait_seconds": 0.01,
         "standing": Standing(patience_seconds=0.0),
     }
@@ -381,6 +383,60 @@ def test_providers_that_just_failed_are_asked_last(
     assert kinds(end.value.value) == [("cboe", "delisted"), ("yahoo", None)]
 
 
+def test_a_provider_that_is_to_be_asked_first_and_cannot_be_asked_now_is_not_waited_for(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", yahoo_reply())
+    limits.note_failure("cboe", 20, "network_error: gone")
+    router = make_router(providers, limits, standing=Standing())
+    steps = router.steps(ChainRequest("AAPL", (30,), NOW), last={"yahoo"})
+    with pytest.raises(StopIteration) as end:
+        next(steps)  # without a single wait
+    assert kinds(end.value.value) == [("yahoo", None)]
+
+
+def test_an_hour_that_is_spent_sends_a_call_under_way_to_the_next_provider(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", yahoo_reply())
+    market.cboe("AAPL", CBOE_FILE)
+    limits.set_limits("yahoo", per_hour=1)  # its cookie, and nothing for the crumb and the chain
+    result = make_router(providers, limits).fetch(ChainRequest("AAPL", (30,), NOW))
+    assert result.reply is not None
+    assert result.reply.provider == "cboe"
+    assert {state.provider: state.consecutive_failures for state in limits.read()}["yahoo"] == 0
+
+
+def test_a_fetch_with_little_patience_ends_where_the_limit_has_no_room(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    market.cboe("AAPL", CBOE_FILE)
+    limits.set_limits("cboe", per_hour=1)
+    router = make_router(providers[1:], limits)
+    assert router.fetch(ChainRequest("AAPL", (30,), NOW)).reply is not None
+    looks: list[None] = []
+    request = ChainRequest("AAPL", (30,), NOW)
+    assert router.fetch_within(45, request, while_waiting=lambda: looks.append(None)) is None
+    assert looks == []
+
+
+def test_who_waited_for_a_token_of_a_provider_that_was_left_out_meanwhile_does_not_ask_it(
+    market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
+) -> None:
+    market.yahoo("AAPL", yahoo_reply())
+    limits.set_limits("cboe", per_minute=6)
+    standing = Standing()
+    router = make_router(providers[::-1], limits, standing=standing, spillover=False)
+    limits.take(["cboe"])
+    steps = router.steps(ChainRequest("AAPL", (30,), NOW))
+    assert next(steps).seconds > 1
+    standing.leave_out("cboe", NotEntitled("the plan has no snapshots", ends_provider=True))
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert kinds(end.value.value) == [("cboe", "not_entitled"), ("yahoo", None)]
+    assert not any("/api/global" in hit.path for hit in market.hits)
+
+
 def test_each_wire_request_takes_a_token(
     market: ScriptedMarket, providers: tuple[Provider, ...], fetch: Fetch, limits: ProviderLimits
 ) -> None:
@@ -389,25 +445,25 @@ def test_each_wire_request_takes_a_token(
     assert {state.provider: state.total_requests for state in limits.read()}["yahoo"] == 3
 
 
-class CountedSlots(threading.Semaphore):
+class CountedSlots(CallSlots):
     """Keeps the most slots that were held at a time."""
 
-    def __init__(self, slots: int) -> None:
-        super().__init__(slots)
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
         self.held = self.most = 0
         self.guard = threading.Lock()
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        taken = super().acquire(blocking, timeout)
+    def acquire(self, timeout_seconds: float = 0.0) -> bool:
+        taken = super().acquire(timeout_seconds)
         with self.guard:
             self.held += taken
             self.most = max(self.most, self.held)
         return taken
 
-    def release(self, n: int = 1) -> None:
+    def release(self, held_seconds: float | None = None) -> None:
         with self.guard:
-            self.held -= n
-        super().release(n)
+            self.held -= 1
+        super().release(held_seconds)
 
 
 def test_no_more_wire_requests_than_slots_are_under_way(
@@ -426,7 +482,7 @@ def test_stop_ends_the_wait_for_a_slot(
     market: ScriptedMarket, providers: tuple[Provider, ...], limits: ProviderLimits
 ) -> None:
     stop = threading.Event()
-    router = make_router(providers, limits, stop=stop, call_slots=threading.Semaphore(0))
+    router = make_router(providers, limits, stop=stop, call_slots=CallSlots(0))
     threading.Timer(0.1, stop.set).start()
     result = router.fetch(ChainRequest("AAPL", (30,), NOW))
     assert result.stopped

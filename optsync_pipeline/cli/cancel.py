@@ -32,6 +32,10 @@ def cancel(app: App, job_id: int) -> int:
     with app.open_database() as database:
         if not sync_log.request_cancel(database, job_id, datetime.now(UTC)):
             raise _why_not(database, job_id)
+        asked = sync_log.read_job(database, job_id)
+        if asked is not None and asked["status"] != "running":
+            click.echo(f"job {job_id} has ended already ({asked['status']}); its failed symbols are asked no more")
+            return OK
         click.echo(f"job {job_id} is asked to end: waiting until it has committed what it fetched", err=True)
         job = _wait_for_end(database, job_id)
     return _tell(job)

@@ -154,6 +154,7 @@ def check_providers(app: "App") -> Iterator[Finding]:
 
 def _ask(app: "App", provider: "Provider", limits: "ProviderLimits", symbol: str) -> Finding:
     """Ask a provider as a sync does, once; not at all where its limit or its breaker would make a person wait."""
+    from optsync_pipeline.fetching.call_slots import CallSlots
     from optsync_pipeline.fetching.circuit_breaker import Standing
     from optsync_pipeline.fetching.router import Router
     from optsync_pipeline.providers.base import ChainRequest
@@ -165,7 +166,7 @@ def _ask(app: "App", provider: "Provider", limits: "ProviderLimits", symbol: str
         [provider],
         limits,
         stop=threading.Event(),
-        call_slots=threading.Semaphore(1),
+        call_slots=CallSlots(1),
         tries=1,
         standing=Standing(patience_seconds=0.0),
     )

@@ -15,7 +15,15 @@ from optsync_pipeline.fetching.rate_limit import StoppedError
 from optsync_pipeline.fetching.retry import Steps
 from optsync_pipeline.fetching.router import Router
 from optsync_pipeline.fetching.story import FetchResult, Story, Tries
-from optsync_pipeline.providers.base import BulkQuotes, ChainReply, FetchError, QuotesReply, StockQuote, UnknownSymbol
+from optsync_pipeline.providers.base import (
+    BulkQuotes,
+    ChainReply,
+    FetchError,
+    QuotesReply,
+    RateLimited,
+    StockQuote,
+    UnknownSymbol,
+)
 
 
 @dataclass(slots=True)
@@ -50,10 +58,14 @@ def quote_steps(
                 continue
             provider = providers[token.provider]
             batch = _take_batch(queue, pending, token.provider, provider.symbols_per_request)
+            # Where another vendor can be asked of all these meanwhile, a 429 is not waited out.
+            is_hurried = all(pending[symbol].names for symbol in batch)
             tries, began = Tries(), time.monotonic()
-            reply = yield from router.ask_until_answered(token, partial(_fetch_quotes, provider, batch, clock), tries)
+            call = partial(_fetch_quotes, provider, batch, clock)
+            reply = yield from router.ask_until_answered(token, call, tries, waits_out_limits=not is_hurried)
             duration_ms = (time.monotonic() - began) * 1000
-            for symbol, result in _settle(batch, pending, reply, tries, token.provider, duration_ms):
+            has_another_turn = tries.were_cut_off or (is_hurried and isinstance(tries.error, RateLimited))
+            for symbol, result in _settle(batch, pending, reply, tries, token.provider, duration_ms, has_another_turn):
                 if result is None:
                     queue.append(symbol)
                 else:
@@ -85,6 +97,7 @@ def _settle(
     tries: Tries,
     provider: str,
     duration_ms: float,
+    has_another_turn: bool,
 ) -> list[tuple[str, FetchResult | None]]:
     """Return what each symbol of a batch came to; None where another provider is to be asked."""
     settled: list[tuple[str, FetchResult | None]] = []
@@ -98,8 +111,8 @@ def _settle(
             own.error = tries.error if reply is None else _unknown(symbol, reply)
         one = pending[symbol]
         one.story.note(provider, own, duration_ms)
-        if tries.were_cut_off and reply is None:
-            one.names.append(provider)  # it has another turn once its breaker closes
+        if has_another_turn and reply is None:
+            one.names.append(provider)  # once its breaker closes, or its pause is over
         if quote is not None:
             settled.append((symbol, one.story.end(_priced(symbol, provider, quote), stopped=False)))
         else:

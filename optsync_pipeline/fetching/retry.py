@@ -16,10 +16,14 @@ LONGEST_RETRY_AFTER_SECONDS = 300.0
 
 
 class Wait(NamedTuple):
-    """A wait before the next step. is_stuck: a symbol that was not asked for yet could go on at once."""
+    """A wait before the next step. is_stuck: a symbol that was not asked for yet could go on at once.
+
+    expected_seconds: how long it will be until something can be done, where that is known to be more than this wait.
+    """
 
     seconds: float
     is_stuck: bool
+    expected_seconds: float = 0.0
 
 
 Steps = Generator[Wait, None, T]

@@ -6,27 +6,31 @@
 
 A provider whose breaker is open, that is left out of the run, or whose next token is further away than another's is
 passed over; with spillover off, the first one's token is waited for. One that answers 429, or whose breaker opens
-between two tries, has another turn once the others were asked. A symbol's fetch is a generator that yields where it
+between two tries, has another turn once the others were asked, and so has one that is to be asked first and cannot be
+asked now. A symbol's fetch is a generator that yields where it
 has to wait, so that a symbol that waits for a slow vendor keeps nobody else from being asked.
 
 How often one provider is asked again is retry.py's; what a vendor's reply means, its provider's. An exception that is
 no FetchError is a bug and passes through.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TypeVar
 
+from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.rate_limit import (
     HORIZON_SECONDS,
     CallGate,
     StoppedError,
     Token,
-    circuit_open,
     nap_seconds,
+    not_now,
     refusal,
     token_of,
 )
@@ -48,6 +52,9 @@ from optsync_pipeline.storage.provider_limits import Offer, ProviderLimits
 
 R = TypeVar("R", ChainReply, QuotesReply)
 
+_ROOM_POLL_SECONDS = 0.1
+_LOOK_SECONDS = 0.5
+
 __all__ = ["Attempt", "FetchResult", "Router", "Steps", "Wait"]
 
 
@@ -64,7 +71,7 @@ class Router:
         limits: ProviderLimits,
         *,
         stop: threading.Event,
-        call_slots: threading.Semaphore,
+        call_slots: CallSlots,
         tries: int = 5,
         base_wait_seconds: float = 2.0,
         spillover: bool = True,
@@ -86,10 +93,34 @@ class Router:
 
     def fetch(self, request: ChainRequest, *, only: str | None = None) -> FetchResult:
         """Run `steps` to their end in this thread, sleeping where they wait."""
+        result = self.fetch_within(math.inf, request, only=only)
+        assert result is not None
+        return result
+
+    def fetch_within(
+        self,
+        patience_seconds: float,
+        request: ChainRequest,
+        *,
+        only: str | None = None,
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> FetchResult | None:
+        """Run `steps` in this thread; None where their waits would last too long.
+
+        while_waiting: called twice a second during waits.
+        """
         steps = self.steps(request, only=only)
+        deadline = time.monotonic() + patience_seconds
         try:
             while True:
-                self._stop.wait(next(steps).seconds)
+                wait = next(steps)
+                until = time.monotonic() + wait.seconds
+                if max(until, time.monotonic() + wait.expected_seconds) > deadline:
+                    steps.close()
+                    return None
+                while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+                    self._stop.wait(min(left, _LOOK_SECONDS))
+                    while_waiting()
         except StopIteration as end:
             result: FetchResult = end.value
             return result
@@ -106,8 +137,8 @@ class Router:
         again: list[str] = []
         turns = [[name for name in names if name not in last], [name for name in names if name in last], again]
         try:
-            for turn in turns:
-                while (token := (yield from self.next_token(turn, story))) is not None:
+            for place, turn in enumerate(turns, start=1):
+                while (token := (yield from self.next_token(turn, story, others=any(turns[place:])))) is not None:
                     turn.remove(token.provider)
                     is_hurried = self._spillover and turn is not again and any(turns)
                     reply = yield from self._ask(token, request, story, waits_out_limits=not is_hurried)
@@ -115,30 +146,42 @@ class Router:
                         return story.end(reply, stopped=False)
                     if story.was_cut_off or (is_hurried and isinstance(story.latest_error, RateLimited)):
                         again.append(token.provider)
+                if turn is not again:
+                    again.extend(turn)
         except StoppedError:
             return story.end(None, stopped=True)
         return story.end(None, stopped=False)
 
-    def next_token(self, names: list[str], story: Story) -> Steps[Token | None]:
-        """Take a token of one of `names`; None where none of them can be asked, and the story says why."""
+    def next_token(self, names: list[str], story: Story, *, others: bool = False) -> Steps[Token | None]:
+        """Take a token of one of `names`; None where none of them can be asked: those out of question are dropped.
+
+        others: not to wait for one that cannot be asked now, since others can be asked meanwhile.
+        """
         while True:
             self._drop_left_out(names, story)
             if not names:
                 return None
+            if not self._has_room():
+                yield self._wait(_ROOM_POLL_SECONDS, names)
+                continue
             offer = self._take(names)
             if (token := token_of(offer)) is not None:
+                self._call_slots.expect(token.due)
                 if offer.wait_seconds > 0:
                     yield self._wait(offer.wait_seconds, names)
                 return token
-            if offer.provider is None and (story.has_answer or self._standing.given_up(names)):
+            if others:
+                return None
+            if story.has_answer or (offer.provider is None and self._standing.given_up(names)):
+                # To hear the same of another vendor is worth no wait.
                 for name in names:
-                    story.pass_over(name, circuit_open(name, offer))
+                    story.pass_over(name, not_now(name, offer))
                 names.clear()
             elif offer.provider is not None and (paused := refusal(offer.provider, offer)) is not None:
                 story.pass_over(offer.provider, paused)
                 names.remove(offer.provider)
             else:
-                yield self._wait(nap_seconds(offer), names)
+                yield self._wait(nap_seconds(offer), names)._replace(expected_seconds=offer.wait_seconds)
 
     def _drop_left_out(self, names: list[str], story: Story) -> None:
         left_out = self._standing.left_out
@@ -146,9 +189,12 @@ class Router:
             story.pass_over(name, left_out[name])
             names.remove(name)
 
-    def _take(self, names: Sequence[str]) -> Offer:
+    def _has_room(self) -> bool:
         if self._stop.is_set():
             raise StoppedError
+        return self._call_slots.has_room()
+
+    def _take(self, names: Sequence[str]) -> Offer:
         return self._limits.take(names, spillover=self._spillover, max_wait_seconds=HORIZON_SECONDS)
 
     def _wait(self, seconds: float, names: Sequence[str]) -> Wait:
@@ -180,6 +226,9 @@ class Router:
             token = tokens.pop() if tokens else (yield from self._token_again(first.provider))
             if self._stop.is_set():
                 raise StoppedError
+            if (reason := self._standing.left_out.get(first.provider)) is not None:
+                tries.add(0)  # it was left out while this one waited for its token
+                raise type(reason)(str(reason))
             return self._call(token, call, tries)
 
         try:
@@ -198,45 +247,50 @@ class Router:
     def _token_again(self, name: str) -> Steps[Token]:
         """Take a further token of a provider that is being asked; raise where it cannot be asked any more."""
         while True:
+            if not self._has_room():
+                yield Wait(_ROOM_POLL_SECONDS, is_stuck=False)
+                continue
             offer = self._take([name])
             if (token := token_of(offer)) is not None:
+                self._call_slots.expect(token.due)
                 if offer.wait_seconds > 0:
                     yield Wait(offer.wait_seconds, is_stuck=True)
                 return token
             if (shut := refusal(name, offer)) is not None:
                 raise shut
-            yield Wait(nap_seconds(offer), is_stuck=True)
+            yield Wait(nap_seconds(offer), is_stuck=True, expected_seconds=offer.wait_seconds)
 
     def _call(self, token: Token, call: Callable[[], R], tries: Tries) -> R:
         """Make one call; tell the shared row and the run's standing how it went."""
         gate = CallGate(self._limits, token, slots=self._call_slots, stop=self._stop)
         failures_before = METER.failures
         try:
-            with gated(gate):
+            with closing(gate), gated(gate):
                 reply = call()
         except FetchError as error:
             tries.add(error.requests, None if gate.shut else error)
             if not gate.shut:
-                self._note_failure(token, error, METER.failures - failures_before)
+                self._note_failure(gate, error, METER.failures - failures_before)
             raise
         tries.add(reply.requests)
-        self._note_answer(token)
+        self._note_answer(gate)
         return reply
 
-    def _note_answer(self, token: Token) -> None:
-        self._standing.answered(token.provider)
-        self._limits.note_success(token.provider, probe=token.offer.is_probe)
+    def _note_answer(self, gate: CallGate) -> None:
+        self._standing.answered(gate.provider)
+        self._limits.note_success(gate.provider, probe=gate.is_probe)
 
-    def _note_failure(self, token: Token, error: FetchError, failed_requests: int) -> None:
+    def _note_failure(self, gate: CallGate, error: FetchError, failed_requests: int) -> None:
         if error.ends_provider:
-            self._standing.leave_out(token.provider, error)
+            self._standing.leave_out(gate.provider, error)
         if isinstance(error, Answer):
-            self._note_answer(token)
+            self._note_answer(gate)
             return
         if isinstance(error, RateLimited):
-            self._limits.note_rate_limited(token.provider, error.retry_after_seconds)
-        reason = f"{error.error_type}: {error}"
-        self._limits.note_failure(token.provider, max(1, failed_requests), reason, probe=token.offer.is_probe)
+            self._limits.note_rate_limited(gate.provider, error.retry_after_seconds)
+        # A refusal of the account or the plan is an answer of a vendor that works: no reason to leave it alone.
+        counted = 0 if error.ends_provider else max(1, failed_requests)
+        self._limits.note_failure(gate.provider, counted, f"{error.error_type}: {error}", probe=gate.is_probe)
 
 
 def _fetch_chain(provider: Provider, request: ChainRequest) -> ChainReply:

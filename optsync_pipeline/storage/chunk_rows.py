@@ -71,10 +71,12 @@ def write_results(cursor: psycopg2.extensions.cursor, rows: ChunkRows) -> None:
     values = [tuple(_result_value(rows.job_id, result, name) for name in _RESULT_COLUMNS) for result in rows.results]
     execute_values(cursor, sql_text("upsert_sync_results"), values, page_size=1000)
     times = {result["symbol"]: result["completed_at"] for result in rows.results}
+    asked = {result["symbol"]: {told["provider"] for told in result["attempts"]} for result in rows.results}
     found = {
         "symbols": list(rows.answers),
         "answers": list(rows.answers.values()),
         "answered_at": [times[symbol] for symbol in rows.answers],
+        "answered_by": [",".join(asked[symbol]) for symbol in rows.answers],
     }
     cursor.execute(sql_text("update_answers"), found)
 

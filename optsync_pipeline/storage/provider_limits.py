@@ -169,10 +169,13 @@ class ProviderLimits:
             self._tell_good_replies(provider, probe=probe)
 
     def note_failure(self, provider: str, failed_requests: int, reason: str, *, probe: bool = False) -> None:
-        """Note a call's failed requests, at least one; 20 in a row open the breaker. reason: "error_type: text"."""
+        """Note a call's failed requests; 20 in a row open the breaker. reason: "error_type: text".
+
+        failed_requests: 0 where the failure is none of the vendor's: it is told as the latest one, and not counted.
+        """
         self._tell_good_replies(provider)  # they came before
         self._good_replies(provider).failing = True
-        told = {"provider": provider, "requests": max(1, failed_requests), "probe": probe}
+        told = {"provider": provider, "requests": failed_requests, "probe": probe}
         # PostgreSQL's text has no NUL, and a vendor's words may.
         self._run("note_failed_requests", told | {"reason": reason.replace("\0", "")})
 

@@ -92,9 +92,12 @@ def known_expirations(database: Database, symbols: Sequence[str], *, on_or_after
     return {row["symbol"]: KnownExpirations(tuple(row["expirations"]), row["expirations_provider"]) for row in rows}
 
 
-def remembered_answers(database: Database, symbols: Sequence[str], *, since: datetime) -> dict[str, RememberedAnswer]:
-    """Return those of the symbols of which a provider said, at or after `since`, that there is nothing to have."""
-    rows = database.fetch_all("list_remembered_answers", {"symbols": list(symbols), "since": since})
+def remembered_answers(
+    database: Database, symbols: Sequence[str], *, providers: Sequence[str], since: datetime
+) -> dict[str, RememberedAnswer]:
+    """Return those of the symbols of which all providers said, at or after `since`, that there is nothing to have."""
+    params = {"symbols": list(symbols), "providers": list(providers), "since": since}
+    rows = database.fetch_all("list_remembered_answers", params)
     return {row["symbol"]: RememberedAnswer(row["answer"], row["answered_at"]) for row in rows}
 
 

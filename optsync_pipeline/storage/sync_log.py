@@ -119,7 +119,7 @@ def is_alive(database: Database, job_id: int) -> bool:
 
 
 def request_cancel(database: Database, job_id: int, now: datetime) -> bool:
-    """Ask for the end of a job; return False where it does not run, or its process is gone."""
+    """Ask for the end of a job, or of asking again for what failed of it; return False where no process works on it."""
     params = {"job_id": job_id, "lock_class": LOCK_CLASS, "now": now}
     return database.execute("request_job_cancel", params) == 1
 

@@ -11,7 +11,7 @@ alive while somebody holds its advisory lock, so the next sync knows at once wha
 Nothing here knows Dagster, a vendor's words or SQL.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -63,7 +63,7 @@ class SyncEngine:
             _check_bulk_quotes(plan, providers)
             for provider in providers:
                 limits.declare(provider.name, *self.settings.limits_of(provider.name))
-            plan, lock, work = self._open_job(plan)
+            plan, lock, work = self._open_job(plan, [provider.name for provider in providers])
         except BaseException:
             limits.close()
             raise
@@ -79,10 +79,10 @@ class SyncEngine:
             owns_providers=self._providers is None,
         )
 
-    def _open_job(self, plan: SyncPlan) -> tuple[SyncPlan, sync_log.JobLock, Work]:
+    def _open_job(self, plan: SyncPlan, names: Sequence[str]) -> tuple[SyncPlan, sync_log.JobLock, Work]:
         now = self.clock()
         if plan.continue_job_id is not None:
-            return self._take_up_job(plan, plan.continue_job_id, now)
+            return self._take_up_job(plan, plan.continue_job_id, names, now)
         sync_log.abandon_dead_jobs(self.database, now)
         lock = sync_log.open_job(
             self.database,
@@ -96,7 +96,9 @@ class SyncEngine:
         )
         return plan, lock, Work(list(plan.symbols))
 
-    def _take_up_job(self, plan: SyncPlan, job_id: int, now: datetime) -> tuple[SyncPlan, sync_log.JobLock, Work]:
+    def _take_up_job(
+        self, plan: SyncPlan, job_id: int, names: Sequence[str], now: datetime
+    ) -> tuple[SyncPlan, sync_log.JobLock, Work]:
         lock = sync_log.JobLock(self.database, job_id)
         if not lock.acquire():
             raise SyncError(
@@ -116,7 +118,7 @@ class SyncEngine:
         except BaseException:
             lock.release()
             raise
-        avoid = {row["symbol"]: _providers_that_failed(row) for row in rows if plan.retry or plan.reask}
+        avoid = {row["symbol"]: ask_last(row["attempts"], names) for row in rows if plan.retry or plan.reask}
         if plan.reask:
             return plan, lock, Work(list(plan.symbols), avoid=avoid)
         done = [outcome_from_row(row) for row in rows if row["status"] in ("success", "skipped")]
@@ -132,7 +134,10 @@ def _check_bulk_quotes(plan: SyncPlan, providers: Sequence[Provider]) -> None:
         raise ProviderSetupError(f"prices alone cannot be had of {names}: add yahoo or robinhood to OPTSYNC_PROVIDERS")
 
 
-def _providers_that_failed(row: Mapping[str, Any]) -> frozenset[str]:
-    """Return the providers whose latest attempt at a symbol failed."""
-    latest = {attempt["provider"]: attempt["error_type"] for attempt in row["attempts"]}
-    return frozenset(provider for provider, error_type in latest.items() if error_type is not None)
+def ask_last(attempts: Sequence[Mapping[str, Any]], providers: Collection[str]) -> frozenset[str]:
+    """Return the providers that are to be asked last for a symbol that failed: those that were asked.
+
+    Where all were, the one that was asked first. Who was passed over (an open breaker, a spent hour) was not asked.
+    """
+    asked = [attempt["provider"] for attempt in attempts if attempt["requests"]]
+    return frozenset(asked if set(providers) - set(asked) else asked[:1])

@@ -1,10 +1,11 @@
-"""Whether "no such symbol" and "no options" may be believed: only from a vendor that answers for others.
+"""Whether "no such symbol" and "no options" may be believed: only from a vendor that still answers for others.
 
-A vendor that blocks us says 403 or 404 for every symbol, and one with a bad day lists no expirations for any. So such
-an answer counts when a known symbol was answered by the same vendor in this run; where none was, one is asked.
+A vendor that blocks us says 403 or 404 for every symbol, and one with a bad day lists no expirations for any; either
+may begin in the middle of a run. So such an answer counts when the same vendor delivered another symbol's chain well
+after it; where none came so late in its chunk, a known symbol is asked, once a chunk.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,9 +23,17 @@ from optsync_pipeline.providers.base import (
 from optsync_pipeline.storage import stocks
 from optsync_pipeline.storage.database import Database
 
+PATIENCE_SECONDS = 45.0
+"""How long a known symbol's tokens are waited for: while this waits, no other row is written. The furthest token that
+is taken is 15 s away, and the slowest default limit adds 12 s."""
+
 
 class AnswerProof:
-    """Settles the answers of one run, chunk by chunk."""
+    """Settles the answers of one run, chunk by chunk.
+
+    calls_at_once: so many later deliveries may be of calls that were under way already. while_waiting: called twice a
+    second while a token is awaited.
+    """
 
     def __init__(
         self,
@@ -32,48 +41,68 @@ class AnswerProof:
         database: Database,
         target_dtes: tuple[int, ...],
         clock: Callable[[], datetime],
+        *,
+        calls_at_once: int = 1,
+        while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._router = router
         self._database = database
         self._target_dtes = target_dtes
         self._clock = clock
-        self._answering: set[str] = set()
-        self._silent: set[str] = set()
+        self._calls_at_once = calls_at_once
+        self._while_waiting = while_waiting
 
-    def learn(self, results: Iterable[FetchResult]) -> None:
-        """Begin a chunk: remember which vendors answer in it."""
-        self._answering.update(result.reply.provider for result in results if result.reply is not None)
-        self._silent.clear()
-
-    def settle(self, result: FetchResult) -> FetchResult | None:
-        """Return the result as it is, or, where its answer cannot be believed, as the fault that it is then.
+    def settle(self, results: Sequence[FetchResult]) -> list[FetchResult | None]:
+        """Return a chunk's results, in the order in which they came; an answer that is not believed as the fault it is.
 
         None where a stop came before that could be known: the symbol stays to be done.
         """
+        last_delivery = {result.reply.provider: place for place, result in enumerate(results) if result.reply}
+        chunk = _Chunk()
+        return [self._settle_one(place, result, last_delivery, chunk) for place, result in enumerate(results)]
+
+    def _settle_one(
+        self, place: int, result: FetchResult, last_delivery: dict[str, int], chunk: "_Chunk"
+    ) -> FetchResult | None:
         answer = result.error
         if not isinstance(answer, Answer):
             return result
+        # Of two vendors' answers the proven one counts, and one that is proven already costs nothing.
         for provider, kind in result.answers:
-            result = self._ask_known_symbol(provider, result)
-            if provider in self._answering:
-                # Of two vendors' answers the proven one counts.
+            if provider in chunk.answering or last_delivery.get(provider, -1) >= place + self._calls_at_once:
+                return replace(result, error=_ANSWERS[kind](str(answer)))
+        for provider, kind in result.answers:
+            result = self._ask_known_symbol(provider, result, chunk)
+            if provider in chunk.answering:
                 return replace(result, error=_ANSWERS[kind](str(answer)))
             if result.stopped:
                 return None
         return replace(result, error=_disbelieved(answer))
 
-    def _ask_known_symbol(self, provider: str, result: FetchResult) -> FetchResult:
-        """Ask one known symbol, once a chunk, where none was answered; its requests count for the symbol in doubt."""
-        if provider in self._answering or provider in self._silent:
+    def _ask_known_symbol(self, provider: str, result: FetchResult, chunk: "_Chunk") -> FetchResult:
+        """Ask one known symbol, once a chunk; its requests count for the symbol in doubt."""
+        if provider in chunk.silent:
             return result
         known = stocks.known_good_symbol(self._database, provider, but=result.symbol)
         symbol = known or ("AAPL" if result.symbol != "AAPL" else "MSFT")
-        told = self._router.fetch(ChainRequest(symbol, self._target_dtes, self._clock()), only=provider)
+        request = ChainRequest(symbol, self._target_dtes, self._clock())
+        told = self._router.fetch_within(PATIENCE_SECONDS, request, only=provider, while_waiting=self._while_waiting)
+        if told is None:
+            chunk.silent.add(provider)
+            return result
         # A dead chain is an answer too: the vendor knows the symbol and lists its options.
         answers = told.reply is not None or isinstance(told.error, StaleReply)
         if not told.stopped:
-            (self._answering if answers else self._silent).add(provider)
+            (chunk.answering if answers else chunk.silent).add(provider)
         return replace(result, requests=result.requests + told.requests, stopped=told.stopped)
+
+
+class _Chunk:
+    """Which vendors answered a known symbol after all of a chunk's answers, and which did not."""
+
+    def __init__(self) -> None:
+        self.answering: set[str] = set()
+        self.silent: set[str] = set()
 
 
 _ANSWERS: dict[str, type[Answer]] = {kind.error_type: kind for kind in (NoOptions, UnknownSymbol)}

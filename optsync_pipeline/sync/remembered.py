@@ -1,4 +1,4 @@
-"""Symbols that are not asked, because a provider said lately that there is nothing to have: they cost no request.
+"""Symbols that are not asked, because all providers said lately that there is nothing to have: they cost no request.
 
 Whether such an answer is believed at all is proof.py's.
 """
@@ -17,9 +17,11 @@ ANSWER_HOLDS = timedelta(days=7)
 _ANSWERS: dict[str, type[Answer]] = {kind.error_type: kind for kind in (NoOptions, UnknownSymbol)}
 
 
-def remembered_fetches(database: Database, symbols: Sequence[str], now: datetime) -> list[Fetched]:
-    """Return the fetches, ended without a request, of those symbols that were answered within the last 7 days."""
-    known = stocks.remembered_answers(database, symbols, since=now - ANSWER_HOLDS)
+def remembered_fetches(
+    database: Database, symbols: Sequence[str], providers: Sequence[str], now: datetime
+) -> list[Fetched]:
+    """Return the fetches, ended without a request, of those symbols that all providers answered in the last 7 days."""
+    known = stocks.remembered_answers(database, symbols, providers=providers, since=now - ANSWER_HOLDS)
     return [_fetch_of(symbol, known[symbol], now) for symbol in symbols if symbol in known]
 
 

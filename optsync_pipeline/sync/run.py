@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 
 from optsync_pipeline.calendar import new_york_date
+from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.router import Router
 from optsync_pipeline.providers.base import BulkQuotes, Foreseeing, Provider
@@ -135,12 +137,20 @@ class SyncRun:
 
     def _run_to_the_end(self) -> None:
         router = self._router()
-        proof = AnswerProof(router, self._database, self._settings.target_dtes, self._clock)
         todo = self._skip_remembered()
         for provider in self._providers:
             if isinstance(provider, Foreseeing):
                 provider.expect(todo)
         pool = self._pool(router, todo)
+        news = partial(self._exchange_news, pool, router)
+        proof = AnswerProof(
+            router,
+            self._database,
+            self._settings.target_dtes,
+            self._clock,
+            calls_at_once=self._settings.max_concurrent_fetches,
+            while_waiting=news,
+        )
         pool.start()
         for fetched in self._chunks(pool, len(todo), router):
             self._commit(fetched, proof)
@@ -154,7 +164,7 @@ class SyncRun:
             self._limits,
             stop=self._stop,
             tries=self._plan.tries,
-            call_slots=threading.Semaphore(settings.max_concurrent_fetches),
+            call_slots=CallSlots(settings.max_concurrent_fetches),
             spillover=settings.spillover,
             # Who does not ask again does not wait for a vendor to come back either.
             standing=Standing(patience_seconds=0.0) if self._plan.tries == 1 else Standing(),
@@ -183,7 +193,8 @@ class SyncRun:
         todo = self._work.todo
         if self._plan.sync_type not in ASKED_IN_BULK or self._plan.prices_only:
             return todo
-        remembered = remembered_fetches(self._database, todo, self._clock())
+        names = [provider.name for provider in self._providers]
+        remembered = remembered_fetches(self._database, todo, names, self._clock())
         size = self._settings.chunk_symbols
         for start in range(0, len(remembered), size):
             self._store(remembered[start : start + size])
@@ -236,8 +247,7 @@ class SyncRun:
             sync_log.note_left_out(self._database, self.job_id, reasons)
 
     def _commit(self, fetched: list[Fetched], proof: AnswerProof) -> None:
-        proof.learn(one.result for one in fetched)
-        results = [(one, proof.settle(one.result)) for one in fetched]
+        results = zip(fetched, proof.settle([one.result for one in fetched]), strict=True)
         self._store([replace(one, result=result) for one, result in results if result is not None])
 
     def _store(self, settled: list[Fetched]) -> None:

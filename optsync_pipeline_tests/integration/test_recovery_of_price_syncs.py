@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optsync_pipeline.fetching.bulk_quotes import quote_steps
+from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.router import FetchResult, Router
 from optsync_pipeline.providers.base import BulkQuotes, ChainReply, ChainRequest, QuotesReply
 from optsync_pipeline.providers.build import build_providers
@@ -34,7 +35,7 @@ def test_a_batch_of_quotes_that_the_breaker_cut_off_is_asked_for_again(
     (yahoo,) = build_providers(settings_for(sandbox, database_url, providers="yahoo"))
     assert isinstance(yahoo, BulkQuotes)
     results: list[FetchResult] = []
-    slots, stop = threading.Semaphore(2), threading.Event()
+    slots, stop = CallSlots(2), threading.Event()
     router = Router([yahoo], limits, stop=stop, call_slots=slots, tries=30, base_wait_seconds=0.0)
     steps = quote_steps(router, {"yahoo": yahoo}, symbols, clock=lambda: datetime.now(UTC), deliver=results.append)
     sandbox.down("yahoo")

@@ -49,8 +49,10 @@ COMMENT ON COLUMN api_rate_limits.rate_limited_count IS '429s since the row was 
 -- What a vendor said for good of a stock is remembered, so that it need not be asked each day.
 ALTER TABLE stocks
     ADD COLUMN answer text CHECK (answer IN ('no_options', 'delisted')),
-    ADD COLUMN answered_at timestamptz;
+    ADD COLUMN answered_at timestamptz,
+    ADD COLUMN answered_by text[];
 COMMENT ON COLUMN stocks.answer IS 'Why the last sync that was answered found nothing; null where it found a chain.';
+COMMENT ON COLUMN stocks.answered_by IS 'The vendors that said so. Where another one may be asked too, the stock is asked again.';
 COMMENT ON COLUMN stocks.answered_at IS 'When that was said. Syncs of many stocks ask again 7 days later.';
 
 -- Vendors list different expirations: which vendor's list this is decides what its absence from a reply means.

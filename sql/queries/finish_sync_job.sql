@@ -8,6 +8,8 @@ WITH timed AS (
 UPDATE sync_jobs
 SET status = %(status)s,
     completed_at = %(now)s,
+    -- Who asked for the end of a job that was done by then does not mean what is asked of it later.
+    cancel_requested_at = CASE WHEN %(status)s = 'cancelled' THEN cancel_requested_at END,
     duration_seconds = timed.seconds,
     total_stocks = told.total,
     successful_stocks = told.successful,

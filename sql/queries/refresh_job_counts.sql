@@ -6,6 +6,7 @@ SET status = CASE
         ELSE status
     END,
     completed_at = CASE WHEN completed_at IS NULL THEN NULL ELSE %(now)s END,
+    cancel_requested_at = CASE WHEN status = 'cancelled' THEN cancel_requested_at END,
     total_stocks = told.total,
     successful_stocks = told.successful,
     failed_stocks = told.failed,

@@ -1,8 +1,8 @@
--- Asks for the end of a job that runs in a living process. Who asks again changes nothing.
+-- Asks for the end of a job that a living process works on: also one that asks for its failed symbols again. Who asks
+-- again changes nothing.
 UPDATE sync_jobs
 SET cancel_requested_at = coalesce(cancel_requested_at, %(now)s)
 WHERE job_id = %(job_id)s
-  AND status = 'running'
   AND EXISTS (
       SELECT FROM pg_locks
       WHERE locktype = 'advisory'

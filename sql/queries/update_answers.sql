@@ -2,7 +2,10 @@
 UPDATE stocks
 SET has_options = found.answer IS NULL,
     answer = found.answer,
-    answered_at = CASE WHEN found.answer IS NOT NULL THEN found.answered_at END
-FROM unnest(%(symbols)s::text[], %(answers)s::text[], %(answered_at)s::timestamptz[]) AS found (symbol, answer, answered_at)
+    answered_at = CASE WHEN found.answer IS NOT NULL THEN found.answered_at END,
+    answered_by = CASE WHEN found.answer IS NOT NULL THEN string_to_array(found.answered_by, ',') END
+FROM unnest(
+    %(symbols)s::text[], %(answers)s::text[], %(answered_at)s::timestamptz[], %(answered_by)s::text[]
+) AS found (symbol, answer, answered_at, answered_by)
 WHERE stocks.symbol = found.symbol
   AND (found.answer IS NOT NULL OR stocks.answer IS NOT NULL OR stocks.has_options IS DISTINCT FROM true)
