@@ -73,7 +73,7 @@ def sync(
         raise click.UsageError("--fresh belongs to --all")
     if prices and dtes:
         raise click.UsageError("--prices fetches no chains: --dte has no meaning with it")
-    tell_providers(app.settings)
+    tell_providers(app.settings, prices_only=prices)
     now = datetime.now(UTC)
     with app.open_database() as database:
         selection = _select(database, symbols, everything, stale, now)
@@ -108,14 +108,28 @@ def sync_and_tell(app: App, config: "SyncConfig") -> int:
     return exit_code
 
 
-def tell_providers(settings: "Settings") -> None:
-    """Say whom the sync asks, and who is left out and why. Raises CommandError where nobody can be asked."""
+def tell_providers(settings: "Settings", *, prices_only: bool) -> None:
+    """Say whom the sync asks, and who is left out and why. Raises CommandError where nobody can be asked.
+
+    prices_only: raises ProviderSetupError where nobody gives prices alone.
+    """
     for name in settings.providers:
         if reason := settings.why_left_out(name):
             click.echo(f"{name} is left out: it {reason}", err=True)
     if not settings.usable_providers:
         raise CommandError("there is nobody to ask: name a provider in OPTSYNC_PROVIDERS; yahoo needs no account")
+    if prices_only:
+        _require_bulk_quotes(settings)
     click.echo(f"asking {', then '.join(settings.usable_providers)}", err=True)
+
+
+def _require_bulk_quotes(settings: "Settings") -> None:
+    from optsync_pipeline.providers.build import build_providers, require_bulk_quotes
+
+    providers = build_providers(settings)
+    for provider in providers:
+        provider.close()
+    require_bulk_quotes(providers)
 
 
 def run_here(app: App, config: "SyncConfig") -> "SyncSummary":
