@@ -2,13 +2,17 @@
 
 import io
 import json
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from optsync_pipeline.cli.app import App
+from optsync_pipeline.cli.doctor_checks import check_robinhood
 from optsync_pipeline.providers import robinhood_approval
+from optsync_pipeline.settings import load_settings
 from optsync_pipeline_tests.commands import Run, run
 from optsync_pipeline_tests.robinhood_talk import (
     LOGIN,
@@ -223,6 +227,29 @@ class TestLogin:
         assert run("robinhood", "login").exit_code == 0
         assert len(hidden) == 1
         assert (vendor.logins[0]["username"], vendor.logins[0]["password"]) == (USERNAME, PASSWORD)
+
+
+def test_with_the_default_home_the_token_lies_privately_outside_the_checkout(
+    run: Run, vendor: Robinhood, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPTSYNC_HOME")
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "states"))
+    folder = home / "states" / "optsync" / "robinhood" / "stand_in"
+    assert str(folder) in run("robinhood", "login").out
+    assert stat.S_IMODE((folder / "token.json").stat().st_mode) == 0o600
+    assert run("robinhood", "logout").out == "the token of Robinhood is deleted\n"
+    assert not (folder / "token.json").exists()
+
+
+def test_doctor_says_where_the_token_is(
+    run: Run, vendor: Robinhood, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(settings=load_settings(env_file=None))
+    assert [finding.message for finding in check_robinhood(app)] == [
+        "none yet; a login, of `optsync robinhood login` or a sync, puts it in " + str(home / "robinhood" / "stand_in")
+    ]
+    run("robinhood", "login")
+    assert [finding.message for finding in check_robinhood(app)] == [f"kept in {home / 'robinhood' / 'stand_in'}"]
 
 
 class TestLogout:

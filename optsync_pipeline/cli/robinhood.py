@@ -27,9 +27,9 @@ def login(app: App, wait: int) -> None:
     """Log in at Robinhood and keep the token for syncs.
 
     Uses OPTSYNC_ROBINHOOD_USERNAME, _PASSWORD and _MFA_SECRET, and asks for what is missing. Robinhood may want this
-    device approved in its app, or send a code as SMS: then it waits for you. The token is kept in HOME/robinhood with
-    mode 0600; your password is not kept. Syncs need user name and password in the settings all the same, for the day
-    the token ends.
+    device approved in its app, or send a code as SMS: then it waits for you. The token is kept with mode 0600 outside
+    the checkout, in the folder that it names; your password is not kept. Syncs need user name and password in the
+    settings all the same, for the day the token ends.
     """
     from optsync_pipeline.providers.base import AuthError, FetchError, RateLimited
     from optsync_pipeline.providers.robinhood_login import LoginRefused
@@ -57,7 +57,7 @@ def logout(app: App) -> None:
     settings = app.settings
     try:
         had_one = TokenFolder(
-            settings.home, settings.robinhood_username or "", stand_in_url=settings.robinhood_url
+            settings.token_home, settings.robinhood_username or "", stand_in_url=settings.robinhood_url
         ).forget_token()
     except AuthError as error:
         raise CommandError(str(error), exit_code=NOTHING_DONE) from None
@@ -128,4 +128,4 @@ def _account(settings: "Settings") -> "RobinhoodAccount":
     username = username or click.prompt("Robinhood user name (your e-mail)", err=True)
     password = password or SecretStr(click.prompt("Robinhood password", hide_input=True, err=True))
     credentials = Credentials(username, password, settings.robinhood_mfa_secret)
-    return RobinhoodAccount(credentials, settings.home, stand_in_url=settings.robinhood_url)
+    return RobinhoodAccount(credentials, settings.token_home, stand_in_url=settings.robinhood_url)

@@ -54,6 +54,6 @@ def _build(name: ProviderName, settings: Settings, robinhood_ids: "ContractIds |
             settings.robinhood_username, settings.robinhood_password, settings.robinhood_mfa_secret
         )
         return RobinhoodProvider(
-            credentials, home=settings.home, stand_in_url=settings.robinhood_url, ids=robinhood_ids
+            credentials, home=settings.token_home, stand_in_url=settings.robinhood_url, ids=robinhood_ids
         )
     raise ProviderSetupError(f"the provider {name} {settings.why_left_out(name)}")
