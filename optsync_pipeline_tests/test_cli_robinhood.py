@@ -1,6 +1,7 @@
 """`optsync robinhood`: the first login with a person at the terminal, against a scripted Robinhood."""
 
 import io
+import itertools
 import json
 import stat
 import sys
@@ -80,6 +81,30 @@ def demand(vendor: Robinhood, kind: str, *views: Reply) -> None:
     )
 
 
+def want_code(vendor: Robinhood, right: str, refusal: Reply) -> None:
+    """Let logins be answered by a question for a code, by `refusal` where it is wrong, by a token where it is right."""
+    login = vendor._login
+
+    def answer(hit: Hit) -> Reply:
+        if b"mfa_code" not in hit.body:
+            return Reply({"mfa_required": True})
+        return login(hit) if b"mfa_code=" + right.encode() in hit.body else refusal
+
+    vendor.market.script[LOGIN] = answer
+
+
+def once_down(vendor: Robinhood, path: str, *faults: Reply) -> None:
+    """Let a path fail some times before it answers as it does now."""
+    answer, left = vendor.market.script[path], list(faults)
+
+    def first_the_faults(hit: Hit) -> Reply:
+        if left:
+            return left.pop(0)
+        return answer(hit) if callable(answer) else answer.pop(0) if len(answer) > 1 else answer[0]
+
+    vendor.market.script[path] = first_the_faults
+
+
 def prompts(*statuses: str) -> list[Reply]:
     return [Reply({"challenge_status": status}) for status in statuses]
 
@@ -148,6 +173,25 @@ class TestLogin:
         assert ended.exit_code == 0
         assert "Code of your authenticator app" in ended.err
 
+    @pytest.mark.parametrize("refusal", [Reply({"detail": "Invalid code."}, 400), Reply({"mfa_required": True})])
+    def test_a_mistyped_code_of_the_authenticator_app_is_asked_for_again(
+        self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch, refusal: Reply
+    ) -> None:
+        want_code(vendor, "123456", refusal)
+        type_in(monkeypatch, "123465\n132456\n123456\n")
+        ended = run("robinhood", "login")
+        assert ended.exit_code == 0
+        assert ended.err.count("Robinhood does not accept this code") == 2
+        assert vendor.market.paths == [LOGIN] * 4
+
+    def test_but_not_more_than_three_times(self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch) -> None:
+        want_code(vendor, "123456", Reply({"detail": "Invalid code."}, 400))
+        type_in(monkeypatch, "1\n2\n3\n123456\n")
+        ended = run("robinhood", "login")
+        assert ended.exit_code == 2
+        assert "did not accept the code of the authenticator app, 3 times" in ended.err
+        assert vendor.market.paths == [LOGIN] * 4
+
     def test_an_approval_that_does_not_come_ends_at_the_deadline(
         self, run: Run, vendor: Robinhood, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -159,6 +203,48 @@ class TestLogin:
         assert ended.exit_code == 2
         assert "not approved within 10 s" in ended.err
         assert not (home / "robinhood" / "stand_in" / "token.json").exists()
+
+    @pytest.mark.parametrize("path", [VIEW, PROMPT])
+    def test_a_poll_that_fails_by_a_fault_that_may_heal_is_asked_again(
+        self, run: Run, vendor: Robinhood, path: str
+    ) -> None:
+        demand(vendor, "prompt")
+        vendor.market.script[PROMPT] = prompts("issued", "validated")
+        once_down(vendor, path, Reply("", 503), Reply("x" * 5000, cut_off=True))
+        assert run("robinhood", "login").exit_code == 0
+        assert vendor.market.paths.count(path) == 4
+
+    def test_a_deadline_that_passes_while_robinhood_is_down_says_so(
+        self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        demand(vendor, "prompt")
+        vendor.market.script[PROMPT] = [Reply("", 503)]
+        later = iter(range(0, 10_000, 4))
+        monkeypatch.setattr(robinhood_approval.Approval.__init__, "__kwdefaults__", {"clock": lambda: next(later)})
+        ended = run("robinhood", "login", "--wait", "10")
+        assert ended.exit_code == 2
+        assert "not approved within 10 s" in ended.err
+        assert "status 503" in ended.err
+
+    def test_a_poll_that_is_answered_429_ends_it(self, run: Run, vendor: Robinhood) -> None:
+        demand(vendor, "prompt")
+        vendor.market.script[PROMPT] = [Reply("", 429)]
+        assert run("robinhood", "login").exit_code == 3
+        assert vendor.market.paths.count(PROMPT) == 1
+
+    @pytest.mark.parametrize(
+        ("path", "status"), [*itertools.product((MACHINE, VIEW, PROMPT), (403, 404)), (RESPOND, 404)]
+    )
+    def test_an_approval_that_robinhood_does_not_know_any_more_is_to_be_begun_anew(
+        self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch, path: str, status: int
+    ) -> None:
+        demand(vendor, "sms" if path == RESPOND else "prompt")
+        vendor.market.script[path] = [Reply({"detail": "no"}, status)]
+        type_in(monkeypatch, "424242\n")
+        ended = run("robinhood", "login")
+        assert ended.exit_code == 2
+        assert "begin anew with `optsync robinhood login`" in ended.err
+        assert "symbol" not in ended.err
 
     def test_a_request_denied_in_the_app_ends_it_at_once(self, run: Run, vendor: Robinhood) -> None:
         demand(vendor, "prompt")
