@@ -98,9 +98,9 @@ def sync(
 def sync_and_tell(app: App, config: "SyncConfig") -> int:
     """Run a sync in this process, print what came of it and where to look on; return the exit code."""
     summary = run_here(app, config)
-    exit_code = tell_ending(app, summary)
+    exit_code, failed = tell_ending(app, summary)
     more = [f"`optsync status {summary.job_id}`"]
-    if exit_code == SOME_FAILED:
+    if failed and exit_code != STOPPED:  # who stopped it was told already
         more.append(f"`optsync retry {summary.job_id}` asks for the failed ones again")
     if not config.prices_only:
         more.append("`optsync rankings`")
@@ -143,8 +143,8 @@ def run_here(app: App, config: "SyncConfig") -> "SyncSummary":
         return run_sync(build_definitions(app.settings, pipeline), instance, pipeline, config)
 
 
-def tell_ending(app: App, summary: "SyncSummary") -> int:
-    """Print what came of a sync; return the exit code."""
+def tell_ending(app: App, summary: "SyncSummary") -> tuple[int, int]:
+    """Print what came of a sync; return the exit code and the number of failed symbols."""
     if summary.job_id is None:
         if summary.cancelled:
             raise KeyboardInterrupt
@@ -159,10 +159,13 @@ def tell_ending(app: App, summary: "SyncSummary") -> int:
             _tell_rankings(database, summary)
     if summary.cancelled:
         click.echo(f"stopped: what was fetched is kept; `optsync retry {summary.job_id}` finishes the sync", err=True)
-        return STOPPED
+        return STOPPED, story.count("failed")
     if summary.fault is not None and story.job["status"] not in ("completed", "failed"):
-        raise CommandError(f"the sync ended before its time: {summary.fault}", exit_code=NOTHING_DONE)
-    return _exit_code(story, summary)
+        raise CommandError(
+            f"the sync ended before its time: {summary.fault}; `optsync retry {summary.job_id}` finishes it",
+            exit_code=NOTHING_DONE,
+        )
+    return _exit_code(story, summary), story.count("failed")
 
 
 def _exit_code(story: JobStory, summary: "SyncSummary") -> int:

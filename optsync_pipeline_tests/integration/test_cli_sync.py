@@ -92,6 +92,7 @@ def test_nothing_done_at_all_ends_with_three(stocked: Sandbox, run: Run) -> None
     ended = run("sync", "AAPL", "NVDA")
     assert ended.exit_code == 3
     assert "(symbols): failed" in ended.out
+    assert "`optsync retry 1` asks for the failed ones again" in ended.out
 
 
 def test_a_stock_that_is_not_there_is_named_with_how_to_add_it(stocked: Sandbox, run: Run, database: Database) -> None:
