@@ -115,8 +115,9 @@ def _print_requests(story: JobStory) -> None:
     width = 2 + max((7, *(len(share.provider) for share in story.shares)))
     for share in story.shares:
         errors = ", ".join(f"{kind} {count:,}" for kind, count in sorted(share.errors.items(), key=lambda it: -it[1]))
+        name = f"{share.provider:<{width}}"
         click.echo(
-            f"  {share.provider:<{width}}{share.served:,} of {share.asked:,} symbols served, {share.requests:,} requests"
+            f"  {name}{share.served:,} of {share.asked:,} symbols served, {share.requests:,} requests"
             + (f"; {errors}" if errors else "")
         )
 
