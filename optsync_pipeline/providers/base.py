@@ -30,8 +30,8 @@ class FetchError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None, ends_provider: bool = False) -> None:
-        # It is stored, as text and as JSON: PostgreSQL takes neither NUL nor half a surrogate pair, and a vendor's words
-        # may hold both.
+        # It is stored, as text and as JSON: PostgreSQL takes neither NUL nor half a surrogate pair, and the words of a
+        # vendor may hold both.
         super().__init__(message.replace("\0", "").encode("utf-8", "replace").decode())
         self.retry_after_seconds = retry_after_seconds
         self.ends_provider = ends_provider
