@@ -186,9 +186,17 @@ def _execute(
 
 
 def _reason(failure: Any) -> str:
+    """Say what a step failed of, in the words of the error that it raised."""
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
-    return str(failure.error.message).strip() if failure.error is not None else "no reason given"
+    error = failure.error
+    # Dagster wraps what a step raised in errors of its own, that say only where it was raised.
+    while error is not None and error.cause is not None and error.message.startswith("dagster."):
+        error = error.cause
+    if error is None:
+        return "no reason given"
+    module_and_name, _, text = str(error.message).strip().partition(": ")
+    return text if text and module_and_name.startswith("optsync_pipeline.") else str(error.message).strip()
 
 
 def _this_process() -> str:

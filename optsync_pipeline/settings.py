@@ -139,6 +139,13 @@ class Settings(BaseSettings):
     def _absolute_home(cls, value: Path) -> Path:
         return (PROJECT_ROOT / value.expanduser()).resolve()
 
+    @field_validator(
+        "robinhood_username", "robinhood_password", "robinhood_mfa_secret", "polygon_api_key", mode="before"
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return value or None
+
     @field_validator("daily_sync_time", mode="before")
     @classmethod
     def _clock_time(cls, value: Any) -> Any:
@@ -159,6 +166,25 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """The absolute folder that Dagster is to take as DAGSTER_HOME."""
         return self.home / "dagster"
+
+    @property
+    def token_home(self) -> Path:
+        """The folder that holds `robinhood`, the folder of its token: HOME, or where HOME is in the checkout, outside.
+
+        Raises SettingsError where this user has no folder of his own.
+        """
+        if not self.home.is_relative_to(PROJECT_ROOT):
+            return self.home
+        state = Path(os.environ.get("XDG_STATE_HOME", ""))
+        if not state.is_absolute():  # as the XDG specification wants it
+            try:
+                state = Path.home() / ".local" / "state"
+            except RuntimeError:
+                raise SettingsError(
+                    f"this user has no home folder for Robinhood's token: set {PREFIX}HOME to a folder outside the"
+                    " checkout"
+                ) from None
+        return state / "optsync"
 
     @property
     def uses_embedded_database(self) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from optsync_pipeline.providers.build import ProviderSetupError, build_providers
+from optsync_pipeline.providers.build import ProviderSetupError, build_providers, require_bulk_quotes
 from optsync_pipeline.providers.robinhood_ids import IdsInMemory
 from optsync_pipeline.settings import load_settings
 
@@ -35,6 +35,14 @@ def test_those_that_cannot_be_asked_are_left_out(tmp_path: Path) -> None:
 def test_building_asks_nobody_and_writes_nothing(tmp_path: Path) -> None:
     names(tmp_path, "robinhood,polygon", **ACCOUNTS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_prices_alone_take_one_who_gives_them(tmp_path: Path) -> None:
+    settings = load_settings(env_file=None, home=tmp_path, providers="polygon,cboe", **ACCOUNTS)
+    with pytest.raises(ProviderSetupError, match="prices alone cannot be had of polygon, cboe: add yahoo or robinhood"):
+        require_bulk_quotes(build_providers(settings))
+    settings = load_settings(env_file=None, home=tmp_path, providers="cboe,yahoo")
+    require_bulk_quotes(build_providers(settings))
 
 
 def test_where_none_is_left_the_error_names_each_and_why(tmp_path: Path) -> None:

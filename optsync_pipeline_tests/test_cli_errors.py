@@ -41,6 +41,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         (("db", "start"), 2, "OPTSYNC_DATABASE_URL names another PostgreSQL server"),
         (("db", "stop"), 2, "OPTSYNC_DATABASE_URL names another PostgreSQL server"),
         (("sandbox", "--recorded", "no/such/folder"), 2, "no/such/folder"),
+        (("sandbox", "--symbols", "20001"), 2, "1<=x<=20000"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_is_wrong(

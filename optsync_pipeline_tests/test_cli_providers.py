@@ -65,7 +65,24 @@ def test_a_vendor_that_failed_too_often_is_shown_with_its_open_circuit(run: Run,
     assert row_of(run, "yahoo")["state"] == "circuit_open"
     (line,) = [line for line in run("providers").out.splitlines() if " yahoo " in line]
     assert "circuit open, probe in " in line
-    assert line.endswith("network_error just now  network_error: gone")
+    assert line.endswith("network_error just now  gone")
+
+
+@pytest.mark.parametrize("kind", ["auth_error", "not_entitled"])
+def test_a_vendor_that_refuses_us_is_not_ready_until_a_good_reply(run: Run, limits: ProviderLimits, kind: str) -> None:
+    limits.declare("yahoo", 30, 2000)
+    limits.note_failure("yahoo", 1, f"{kind}: no")
+    assert row_of(run, "yahoo")["state"] == kind
+    assert f"refused ({kind})" in run("providers").out
+    limits.note_success("yahoo")
+    assert row_of(run, "yahoo")["state"] == "ready"
+
+
+def test_what_refused_us_and_then_failed_otherwise_is_not_called_a_refusal(run: Run, limits: ProviderLimits) -> None:
+    limits.declare("yahoo", 30, 2000)
+    limits.note_failure("yahoo", 1, "auth_error: no")
+    limits.note_failure("yahoo", 1, "api_timeout: slow")
+    assert row_of(run, "yahoo")["state"] == "ready"
 
 
 def test_limits_are_set_at_once_and_the_setting_that_keeps_them_is_said(run: Run, limits: ProviderLimits) -> None:

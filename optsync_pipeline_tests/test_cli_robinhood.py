@@ -1,14 +1,19 @@
 """`optsync robinhood`: the first login with a person at the terminal, against a scripted Robinhood."""
 
 import io
+import itertools
 import json
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from optsync_pipeline.cli.app import App
+from optsync_pipeline.cli.doctor_checks import check_robinhood
 from optsync_pipeline.providers import robinhood_approval
+from optsync_pipeline.settings import load_settings
 from optsync_pipeline_tests.commands import Run, run
 from optsync_pipeline_tests.robinhood_talk import (
     LOGIN,
@@ -74,6 +79,30 @@ def demand(vendor: Robinhood, kind: str, *views: Reply) -> None:
     vendor.market.script[VIEW] = lambda hit: (
         context if hit.method == "GET" else following.pop(0) if len(following) > 1 else following[0]
     )
+
+
+def want_code(vendor: Robinhood, right: str, refusal: Reply) -> None:
+    """Let logins be answered by a question for a code, by `refusal` where it is wrong, by a token where it is right."""
+    login = vendor._login
+
+    def answer(hit: Hit) -> Reply:
+        if b"mfa_code" not in hit.body:
+            return Reply({"mfa_required": True})
+        return login(hit) if b"mfa_code=" + right.encode() in hit.body else refusal
+
+    vendor.market.script[LOGIN] = answer
+
+
+def once_down(vendor: Robinhood, path: str, *faults: Reply) -> None:
+    """Let a path fail some times before it answers as it does now."""
+    answer, left = vendor.market.script[path], list(faults)
+
+    def first_the_faults(hit: Hit) -> Reply:
+        if left:
+            return left.pop(0)
+        return answer(hit) if callable(answer) else answer.pop(0) if len(answer) > 1 else answer[0]
+
+    vendor.market.script[path] = first_the_faults
 
 
 def prompts(*statuses: str) -> list[Reply]:
@@ -144,6 +173,25 @@ class TestLogin:
         assert ended.exit_code == 0
         assert "Code of your authenticator app" in ended.err
 
+    @pytest.mark.parametrize("refusal", [Reply({"detail": "Invalid code."}, 400), Reply({"mfa_required": True})])
+    def test_a_mistyped_code_of_the_authenticator_app_is_asked_for_again(
+        self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch, refusal: Reply
+    ) -> None:
+        want_code(vendor, "123456", refusal)
+        type_in(monkeypatch, "123465\n132456\n123456\n")
+        ended = run("robinhood", "login")
+        assert ended.exit_code == 0
+        assert ended.err.count("Robinhood does not accept this code") == 2
+        assert vendor.market.paths == [LOGIN] * 4
+
+    def test_but_not_more_than_three_times(self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch) -> None:
+        want_code(vendor, "123456", Reply({"detail": "Invalid code."}, 400))
+        type_in(monkeypatch, "1\n2\n3\n123456\n")
+        ended = run("robinhood", "login")
+        assert ended.exit_code == 2
+        assert "did not accept the code of the authenticator app, 3 times" in ended.err
+        assert vendor.market.paths == [LOGIN] * 4
+
     def test_an_approval_that_does_not_come_ends_at_the_deadline(
         self, run: Run, vendor: Robinhood, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -155,6 +203,48 @@ class TestLogin:
         assert ended.exit_code == 2
         assert "not approved within 10 s" in ended.err
         assert not (home / "robinhood" / "stand_in" / "token.json").exists()
+
+    @pytest.mark.parametrize("path", [VIEW, PROMPT])
+    def test_a_poll_that_fails_by_a_fault_that_may_heal_is_asked_again(
+        self, run: Run, vendor: Robinhood, path: str
+    ) -> None:
+        demand(vendor, "prompt")
+        vendor.market.script[PROMPT] = prompts("issued", "validated")
+        once_down(vendor, path, Reply("", 503), Reply("x" * 5000, cut_off=True))
+        assert run("robinhood", "login").exit_code == 0
+        assert vendor.market.paths.count(path) == 4
+
+    def test_a_deadline_that_passes_while_robinhood_is_down_says_so(
+        self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        demand(vendor, "prompt")
+        vendor.market.script[PROMPT] = [Reply("", 503)]
+        later = iter(range(0, 10_000, 4))
+        monkeypatch.setattr(robinhood_approval.Approval.__init__, "__kwdefaults__", {"clock": lambda: next(later)})
+        ended = run("robinhood", "login", "--wait", "10")
+        assert ended.exit_code == 2
+        assert "not approved within 10 s" in ended.err
+        assert "status 503" in ended.err
+
+    def test_a_poll_that_is_answered_429_ends_it(self, run: Run, vendor: Robinhood) -> None:
+        demand(vendor, "prompt")
+        vendor.market.script[PROMPT] = [Reply("", 429)]
+        assert run("robinhood", "login").exit_code == 3
+        assert vendor.market.paths.count(PROMPT) == 1
+
+    @pytest.mark.parametrize(
+        ("path", "status"), [*itertools.product((MACHINE, VIEW, PROMPT), (403, 404)), (RESPOND, 404)]
+    )
+    def test_an_approval_that_robinhood_does_not_know_any_more_is_to_be_begun_anew(
+        self, run: Run, vendor: Robinhood, monkeypatch: pytest.MonkeyPatch, path: str, status: int
+    ) -> None:
+        demand(vendor, "sms" if path == RESPOND else "prompt")
+        vendor.market.script[path] = [Reply({"detail": "no"}, status)]
+        type_in(monkeypatch, "424242\n")
+        ended = run("robinhood", "login")
+        assert ended.exit_code == 2
+        assert "begin anew with `optsync robinhood login`" in ended.err
+        assert "symbol" not in ended.err
 
     def test_a_request_denied_in_the_app_ends_it_at_once(self, run: Run, vendor: Robinhood) -> None:
         demand(vendor, "prompt")
@@ -223,6 +313,29 @@ class TestLogin:
         assert run("robinhood", "login").exit_code == 0
         assert len(hidden) == 1
         assert (vendor.logins[0]["username"], vendor.logins[0]["password"]) == (USERNAME, PASSWORD)
+
+
+def test_with_the_default_home_the_token_lies_privately_outside_the_checkout(
+    run: Run, vendor: Robinhood, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPTSYNC_HOME")
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "states"))
+    folder = home / "states" / "optsync" / "robinhood" / "stand_in"
+    assert str(folder) in run("robinhood", "login").out
+    assert stat.S_IMODE((folder / "token.json").stat().st_mode) == 0o600
+    assert run("robinhood", "logout").out == "the token of Robinhood is deleted\n"
+    assert not (folder / "token.json").exists()
+
+
+def test_doctor_says_where_the_token_is(
+    run: Run, vendor: Robinhood, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(settings=load_settings(env_file=None))
+    assert [finding.message for finding in check_robinhood(app)] == [
+        "none yet; a login, of `optsync robinhood login` or a sync, puts it in " + str(home / "robinhood" / "stand_in")
+    ]
+    run("robinhood", "login")
+    assert [finding.message for finding in check_robinhood(app)] == [f"kept in {home / 'robinhood' / 'stand_in'}"]
 
 
 class TestLogout:

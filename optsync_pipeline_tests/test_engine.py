@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from optsync_pipeline.providers.base import ChainReply, ChainRequest, NotEntitled, Provider
+from optsync_pipeline.providers.base import ChainReply, ChainRequest, InvalidReply, NotEntitled, Provider
 from optsync_pipeline.providers.build import build_providers
 from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.settings import Settings, load_settings
@@ -413,6 +413,20 @@ def test_a_reply_that_our_own_code_cannot_digest_fails_alone(
     failed = {name: outcome.error_type for name, outcome in outcomes.items() if outcome.status == "failed"}
     assert failed == {symbols[1]: "provider_error"}
     assert "please report it" in (outcomes[symbols[1]].error_message or "")
+
+
+@pytest.mark.parametrize("ends_provider", [False, True])
+def test_words_that_no_text_of_postgresql_holds_fail_their_symbol_alone(
+    database: Database, settings: Settings, clock: Clock, symbols: list[str], ends_provider: bool
+) -> None:
+    garbage = InvalidReply("a page with \0 and \ud800 in it", ends_provider=ends_provider)
+    engine = SyncEngine(database, settings, clock, [ScriptedVendor({symbols[0]: garbage})])
+    outcomes, job_id = run(engine, symbols[:1])
+    assert "a page with  and ? in it" in (outcomes[symbols[0]].error_message or "")
+    assert outcomes[symbols[0]].attempts[0].message == "a page with  and ? in it"
+    job = sync_log.read_job(database, job_id)
+    assert job is not None
+    assert job["left_out"] == ({"yahoo": "a page with  and ? in it"} if ends_provider else {})
 
 
 class Breaking:

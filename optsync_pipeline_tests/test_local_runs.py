@@ -15,7 +15,7 @@ import pytest
 from optsync_pipeline.local_runs import SyncSummary, open_instance, report_dead_runs, run_sync
 from optsync_pipeline.resources import LOCAL_RUN_TAG, SyncConfig
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.storage.errors import DatabaseUnavailable
+from optsync_pipeline.storage.errors import DatabaseFault, DatabaseUnavailable
 from optsync_pipeline_tests.scripted_vendor import Bench, fails
 
 SYMBOLS = ["AAPL", "BRK.B", "MSFT", "NVDA"]
@@ -102,6 +102,27 @@ def test_a_sync_that_cannot_begin_says_why(bench: Bench) -> None:
 
     assert summary.job_id is None
     assert "no symbols" in str(summary.fault)
+
+
+def test_a_sync_that_cannot_begin_says_why_in_our_words_and_not_in_dagsters(bench: Bench) -> None:
+    summary = sync(bench, SyncConfig(symbols=SYMBOLS, prices_only=True))
+
+    assert summary.job_id is None
+    assert summary.fault == "prices alone cannot be had of yahoo: add yahoo or robinhood to OPTSYNC_PROVIDERS"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(DatabaseFault("the disk is full"), "the disk is full"), (KeyError("x"), "KeyError: 'x'")]
+)
+def test_of_a_chain_of_causes_the_outermost_that_is_not_dagsters_is_told(
+    bench: Bench, error: Exception, told: str
+) -> None:
+    def fail(run: object, *, reask: bool) -> None:
+        raise error from OSError("what the driver said")
+
+    bench.watcher.sync_started = fail  # type: ignore[method-assign]
+
+    assert sync(bench).fault == told
 
 
 def test_ctrl_c_cancels_job_and_run_and_starts_nothing_more(bench: Bench) -> None:

@@ -152,6 +152,13 @@ class TestEntitlement:
         ask(polygon)
         assert not fail(polygon, InvalidReply).ends_provider
 
+    def test_a_stock_without_contracts_has_no_options_after_one_with_quotes_too(
+        self, market: ScriptedMarket, polygon: PolygonProvider
+    ) -> None:
+        market.polygon("AAPL", page(row()), page())
+        ask(polygon)
+        fail(polygon, NoOptions)
+
     def test_one_contract_with_a_quote_is_enough(self, market: ScriptedMarket, polygon: PolygonProvider) -> None:
         market.polygon("AAPL", page(row(last_quote=...), row(AUGUST_14, "call")))
         assert len(ask(polygon).contracts) == 2

@@ -1,7 +1,7 @@
 """Robinhood's chains over HTTP: what they cost, what is read, and what each odd reply becomes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 
 from optsync_pipeline.providers.base import (
     BulkQuotes,
+    FetchError,
     Foreseeing,
     InvalidReply,
     NoOptions,
@@ -287,16 +288,48 @@ class TestKeptIds:
         assert ask(robinhood, target_dtes=(36,)).expirations == (AUGUST_21,)
         assert vendor.market.paths == [CONTRACTS, MARKETDATA]
 
-    def test_ids_that_robinhood_does_not_know_any_more_are_forgotten(
+    @pytest.mark.parametrize(
+        "gone",
+        [
+            pytest.param(lambda rows: Reply({"detail": "Not found."}, 404), id="404"),
+            pytest.param(lambda rows: Reply({"detail": "bad ids"}, 400), id="400"),
+            pytest.param(lambda rows: Reply({"results": rows[:-1], "next": None}), id="a row left out"),
+            pytest.param(lambda rows: Reply({"results": [None] * len(rows), "next": None}), id="null for each"),
+        ],
+    )
+    def test_ids_that_robinhood_does_not_know_any_more_are_listed_anew_at_once(
+        self, vendor: Robinhood, robinhood: RobinhoodProvider, gone: Callable[[list[Any]], Reply]
+    ) -> None:
+        ask(robinhood)
+        stock, answer = vendor.stocks["AAPL"], vendor._marketdata
+        replies = [gone([stock.quoted(row) for row in stock.contracts([str(AUGUST_14)])])]
+        vendor.answer(MARKETDATA, lambda hit: replies.pop() if replies else answer(hit))
+        vendor.market.hits.clear()
+        assert ask(robinhood).requests == 5
+        assert vendor.market.paths == [MARKETDATA, *COLD[1:]]
+        vendor.market.hits.clear()
+        ask(robinhood)
+        assert vendor.market.paths == [MARKETDATA]
+
+    def test_new_ids_that_do_not_work_either_are_its_fault(
         self, vendor: Robinhood, robinhood: RobinhoodProvider
     ) -> None:
         ask(robinhood)
-        vendor.change("AAPL", row=lambda row: None)
-        fail(robinhood, VendorFault)
-        vendor.change("AAPL", row=lambda row: row)
+        vendor.answer(MARKETDATA, Reply({"detail": "Not found."}, 404))
+        vendor.market.hits.clear()
+        assert fail(robinhood, VendorFault).requests == 5
+        assert vendor.market.paths == [MARKETDATA, *COLD[1:]]
+
+    @pytest.mark.parametrize("outage", [Reply("<html>", 503), Reply("<html>"), Reply("", 429), Reply({}, 403)])
+    def test_an_outage_costs_no_ids(self, vendor: Robinhood, robinhood: RobinhoodProvider, outage: Reply) -> None:
+        ask(robinhood)
+        answer = vendor._marketdata
+        vendor.answer(MARKETDATA, outage)
+        fail(robinhood, FetchError)
+        vendor.answer(MARKETDATA, answer)
         vendor.market.hits.clear()
         ask(robinhood)
-        assert vendor.market.paths == COLD[1:]
+        assert vendor.market.paths == [MARKETDATA]
 
     def test_a_chain_that_became_adjusted_is_looked_up_anew(
         self, vendor: Robinhood, robinhood: RobinhoodProvider

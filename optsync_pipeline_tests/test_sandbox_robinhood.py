@@ -80,7 +80,13 @@ def test_without_a_good_token_there_is_no_data(client: RobinhoodClient, path: st
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"password": "guess"}, {"username": "other@example.com"}, {"mfa_code": "000000x"}, {"device_token": ""}]
+    "wrong",
+    [
+        {"password": "guess"},  # pragma: allowlist secret
+        {"username": "other@example.com"},
+        {"mfa_code": "000000x"},
+        {"device_token": ""},
+    ],
 )
 def test_a_wrong_login_is_a_bad_request_with_the_reason(client: RobinhoodClient, wrong: dict[str, str]) -> None:
     reply = client.ask_token(**wrong)
@@ -359,7 +365,7 @@ def test_robin_stocks_logs_in_and_comes_back_with_its_stored_token(library: Path
 
 
 def test_robin_stocks_gets_none_for_a_wrong_password(library: Path) -> None:
-    assert log_in(library, password="guess") is None
+    assert log_in(library, password="guess") is None  # pragma: allowlist secret
     assert not os.path.getsize(library / "robinhood.pickle")
 
 

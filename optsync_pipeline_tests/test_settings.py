@@ -114,6 +114,43 @@ def test_a_relative_home_counts_from_the_checkout(monkeypatch: pytest.MonkeyPatc
     assert load(monkeypatch, HOME="state").home == PROJECT_ROOT / "state"
 
 
+class TestTokenHome:
+    """Where Robinhood's token is kept: never in the checkout."""
+
+    @pytest.fixture(autouse=True)
+    def person(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("HOME", str(tmp_path / "person"))
+        monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+        return tmp_path / "person"
+
+    @pytest.mark.parametrize("home", [None, "state", str(PROJECT_ROOT), f"{PROJECT_ROOT}/.optsync/demo"])
+    def test_a_home_in_the_checkout_leaves_it_to_the_users_own_folder(
+        self, home: str | None, person: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = load(monkeypatch, **({} if home is None else {"HOME": home}))
+        assert settings.token_home == person / ".local" / "state" / "optsync"
+
+    def test_the_users_state_folder_is_where_xdg_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "states"))
+        assert load(monkeypatch).token_home == tmp_path / "states" / "optsync"
+
+    def test_an_xdg_folder_that_is_relative_counts_for_nothing(
+        self, person: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", "states")
+        assert load(monkeypatch).token_home == person / ".local" / "state" / "optsync"
+
+    def test_a_home_elsewhere_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert load(monkeypatch, HOME=str(tmp_path / "home")).token_home == tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    "name", ["ROBINHOOD_USERNAME", "ROBINHOOD_PASSWORD", "ROBINHOOD_MFA_SECRET", "POLYGON_API_KEY"]
+)
+def test_an_empty_credential_is_one_that_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert getattr(load(monkeypatch, **{name: ""}), name.lower()) is None
+
+
 def test_the_example_file_has_every_setting_once_with_its_default(tmp_path: Path) -> None:
     lines = re.findall(r"^# (OPTSYNC_\w+)=(.*)$", EXAMPLE.read_text(), flags=re.MULTILINE)
     assert sorted(name for name, _ in lines) == sorted(NAMES)

@@ -58,6 +58,68 @@ def test_progress_never_overwrites_a_result(database: Database) -> None:
     assert statuses(database, job_id)["MSFT"] == "in_progress"
 
 
+def taken_up_again(database: Database) -> int:
+    """Return a job with a good symbol and two that failed in a run before, one of them and a new one being asked."""
+    job_id = open_job(database, ["AAPL", "MSFT", "NVDA"])
+    tell(database, job_id, "AAPL", "success")
+    for symbol in ("MSFT", "NVDA"):
+        tell(database, job_id, symbol, "failed", "api_timeout")
+    sync_log.finish_job(database, job_id, "completed", NOW)
+    stocks.upsert_stocks(database, [{"symbol": "TSLA"}])
+    sync_log.reopen_job(database, job_id, run_id=None, symbols=["TSLA"], now=LATER)
+    sync_log.mark_in_progress(database, job_id, ["AAPL", "MSFT", "TSLA"], LATER)
+    return job_id
+
+
+def test_a_failed_symbol_that_a_retry_asks_again_is_in_progress(database: Database) -> None:
+    job_id = taken_up_again(database)
+
+    assert statuses(database, job_id) == {
+        "AAPL": "success",
+        "MSFT": "in_progress",
+        "NVDA": "failed",
+        "TSLA": "in_progress",
+    }
+    assert stocks.symbols_failed_last(database) == ["MSFT", "NVDA"]
+
+
+def test_one_that_a_retry_failed_anew_stays_so(database: Database) -> None:
+    job_id = taken_up_again(database)
+    chunk = make_chunk(job_id, ["NVDA"])
+    chunk.results[0] |= {"status": "failed", "error_type": "api_timeout", "completed_at": LATER + timedelta(seconds=1)}
+    write_chunk(database, chunk)
+    sync_log.mark_in_progress(database, job_id, ["NVDA"], LATER)
+
+    assert statuses(database, job_id)["NVDA"] == "failed"
+
+
+def test_one_that_is_asked_again_after_the_job_ended_stays_failed(database: Database) -> None:
+    job_id = open_job(database, ["MSFT"])
+    tell(database, job_id, "MSFT", "failed", "api_timeout")
+    sync_log.finish_job(database, job_id, "failed", NOW)
+    sync_log.mark_in_progress(database, job_id, ["MSFT"], LATER)
+
+    assert statuses(database, job_id) == {"MSFT": "failed"}
+
+
+@pytest.mark.parametrize("ending", ["killed", "cancelled", "taken up"])
+def test_a_retry_that_is_cut_off_leaves_failed_what_had_failed_and_undone_what_was_new(
+    database: Database, ending: str
+) -> None:
+    job_id = taken_up_again(database)
+    if ending == "killed":
+        assert sync_log.abandon_dead_jobs(database, LATER) == [job_id]
+    elif ending == "cancelled":
+        sync_log.finish_job(database, job_id, "cancelled", LATER)
+    else:
+        sync_log.reopen_job(database, job_id, run_id=None, symbols=(), now=LATER)
+
+    assert statuses(database, job_id) == {"AAPL": "success", "MSFT": "failed", "NVDA": "failed", "TSLA": "pending"}
+    (again,) = [row for row in sync_log.read_results(database, job_id) if row["symbol"] == "MSFT"]
+    assert (again["error_type"], again["started_at"]) == ("api_timeout", NOW - timedelta(milliseconds=120.5))
+    assert sync_log.newest_unfinished_job(database) == job_id
+
+
 def test_a_finished_job_counts_its_results(database: Database) -> None:
     job_id = open_job(database, SYMBOLS)
     tell(database, job_id, "AAPL", "success")

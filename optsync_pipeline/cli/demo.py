@@ -74,7 +74,7 @@ def _tour(app: App, demo_app: App, sandbox: "Sandbox") -> int:
     put_in(demo_app, [stock._asdict() for stock in listed.stocks])
     symbols = [stock.symbol for stock in listed.stocks]
     click.echo(f"Syncing {len(symbols):,} stocks: price, option chain, premiums.")
-    exit_code = tell_ending(demo_app, run_here(demo_app, SyncConfig(symbols=symbols, sync_type="all")))
+    exit_code, _ = tell_ending(demo_app, run_here(demo_app, SyncConfig(symbols=symbols, sync_type="all")))
     with demo_app.open_database() as database:
         rows = read_rankings(database, limit=ROWS_SHOWN)
     click.echo("")

@@ -73,6 +73,18 @@ def check_settings(app: "App") -> Iterator[Finding]:
         yield Finding("fail", "providers", "nobody can be asked", "set OPTSYNC_PROVIDERS=yahoo")
 
 
+def check_robinhood(app: "App") -> Iterator[Finding]:
+    """Where Robinhood's token is kept, and whether there is one."""
+    from optsync_pipeline.providers.robinhood_tokens import TokenFolder
+
+    settings = app.settings
+    if "robinhood" not in settings.usable_providers:
+        return
+    folder = TokenFolder(settings.token_home, settings.robinhood_username or "", stand_in_url=settings.robinhood_url)
+    kept = "kept in" if folder.read_token() else "none yet; a login, of `optsync robinhood login` or a sync, puts it in"
+    yield Finding("ok", "robinhood token", f"{kept} {folder.path}")
+
+
 def check_home(app: "App") -> Iterator[Finding]:
     """The folder of all state: that it can be written, and has room."""
     home = app.settings.home
@@ -197,6 +209,7 @@ def _why_not_now(app: "App", provider: str, limits: "ProviderLimits") -> str | N
 CHECKS: tuple[tuple[str, Callable[["App"], Iterator[Finding]]], ...] = (
     ("versions", check_versions),
     ("settings", check_settings),
+    ("robinhood", check_robinhood),
     ("home", check_home),
     ("database", check_database),
     ("dagster", check_dagster),

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+REFUSALS = ("auth_error", "not_entitled")
+"""Kinds of error that no waiting mends: a provider whose latest reply is one is not ready, whatever its limits."""
+
 
 def read_providers(database: "Database", settings: "Settings") -> list[Row]:
     """Return each provider there is, those of OPTSYNC_PROVIDERS first and in their order.
 
-    Keys: docs/operations.md lists them. state: ready, paused, circuit_open, probing, hour_spent, left_out, not_used;
-    wait_seconds: until a request may go out again, where that is known.
+    Keys: docs/operations.md lists them. state: ready, paused, circuit_open, probing, hour_spent, auth_error,
+    not_entitled, left_out, not_used; wait_seconds: until a request may go out again, where that is known.
     """
     from optsync_pipeline.settings import PROVIDER_NAMES
     from optsync_pipeline.storage.provider_limits import ProviderLimits
@@ -75,6 +78,9 @@ def _row(name: "ProviderName", settings: "Settings", known: "ProviderState | Non
 def _state(known: "ProviderState | None") -> tuple[str, float | None]:
     if known is None:
         return "ready", None
+    kind = (known.last_error or "").partition(":")[0]
+    if kind in REFUSALS and known.last_error_is_latest:
+        return kind, None
     if known.circuit_state == "half_open":
         return "probing", known.probe_in_seconds or None
     if known.circuit_state == "open":
@@ -95,6 +101,7 @@ def say_state(row: Mapping[str, Any]) -> str:
     return {
         "ready": "ready",
         "not_used": "not used",
+        **{kind: f"refused ({kind})" for kind in REFUSALS},
         "paused": f"paused {wait}",
         "circuit_open": f"circuit open, probe in {wait}" if row["wait_seconds"] else "circuit open, probe due",
         "probing": "circuit open, probing",
@@ -106,7 +113,7 @@ def table_rows(rows: Sequence[Row], now: datetime | None = None) -> list[Row]:
     """Return the rows as PROVIDER_COLUMNS show them."""
     now = now or datetime.now(UTC)
     return [
-        row | {"state": say_state(row), "pace": _pace(row), "error": _last_error(row, now), "why": row["last_error"]}
+        row | {"state": say_state(row), "pace": _pace(row), "error": _last_error(row, now), "why": _why(row)}
         for row in rows
     ]
 
@@ -120,6 +127,10 @@ def _last_error(row: Mapping[str, Any], now: datetime) -> str | None:
     if not row["last_error"] or row["last_error_at"] is None:
         return None
     return f"{row['last_error'].partition(':')[0]} {age(now - row['last_error_at'])}"
+
+
+def _why(row: Mapping[str, Any]) -> str | None:
+    return (row["last_error"] or "").partition(":")[2].strip() or None
 
 
 PROVIDER_COLUMNS = (

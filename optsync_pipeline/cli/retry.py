@@ -33,7 +33,7 @@ def retry(app: App, job_id: int | None) -> int:
         if not any(left.values()):
             click.echo(f"nothing to finish: job {job['job_id']} has no failed and no undone symbols")
             return OK
-    tell_providers(app.settings)
+    tell_providers(app.settings, prices_only=job["prices_only"])
     undone = left["pending"] + left["in_progress"]
     click.echo(f"finishing job {job['job_id']}: {left['failed']:,} failed, {undone:,} undone", err=True)
     return sync_and_tell(app, _config(job))

@@ -12,7 +12,10 @@ from optsync_pipeline.cli.errors import NOTHING_DONE, WRONG_USE, CommandError
 
 if TYPE_CHECKING:
     from optsync_pipeline.providers.robinhood_account import RobinhoodAccount
+    from optsync_pipeline.providers.robinhood_login import VerificationDemanded
     from optsync_pipeline.settings import Settings
+
+MOST_TRIES = 3
 
 
 @group("robinhood", examples="optsync robinhood login\noptsync robinhood logout")
@@ -27,9 +30,9 @@ def login(app: App, wait: int) -> None:
     """Log in at Robinhood and keep the token for syncs.
 
     Uses OPTSYNC_ROBINHOOD_USERNAME, _PASSWORD and _MFA_SECRET, and asks for what is missing. Robinhood may want this
-    device approved in its app, or send a code as SMS: then it waits for you. The token is kept in HOME/robinhood with
-    mode 0600; your password is not kept. Syncs need user name and password in the settings all the same, for the day
-    the token ends.
+    device approved in its app, or send a code as SMS: then it waits for you. The token is kept with mode 0600 outside
+    the checkout, in the folder that it names; your password is not kept. Syncs need user name and password in the
+    settings all the same, for the day the token ends.
     """
     from optsync_pipeline.providers.base import AuthError, FetchError, RateLimited
     from optsync_pipeline.providers.robinhood_login import LoginRefused
@@ -57,7 +60,7 @@ def logout(app: App) -> None:
     settings = app.settings
     try:
         had_one = TokenFolder(
-            settings.home, settings.robinhood_username or "", stand_in_url=settings.robinhood_url
+            settings.token_home, settings.robinhood_username or "", stand_in_url=settings.robinhood_url
         ).forget_token()
     except AuthError as error:
         raise CommandError(str(error), exit_code=NOTHING_DONE) from None
@@ -89,28 +92,47 @@ class AtTerminal:
 
 
 def _log_in(account: "RobinhoodAccount", patience_seconds: float) -> None:
+    from optsync_pipeline.providers.robinhood_login import CodeDemanded, LoginRefused, VerificationDemanded
+
+    person = AtTerminal()
+    code: str | None = None
+    codes = approvals = 0
+    while True:
+        try:
+            account.log_in_once(code or account.credentials.code(account.clock()))
+            return
+        except VerificationDemanded as demand:
+            if approvals == MOST_TRIES:
+                raise
+            approvals += 1
+            _obtain_approval(account, person, demand, patience_seconds)
+        except LoginRefused as refusal:
+            # Without a code of the person's, a refusal is about user name and password.
+            if code is None and not isinstance(refusal, CodeDemanded):
+                raise
+            if code is not None:
+                person.tell("Robinhood does not accept this code.")
+            if codes == MOST_TRIES:
+                raise LoginRefused(
+                    f"Robinhood did not accept the code of the authenticator app, {MOST_TRIES} times: check the clock"
+                    " of the device that shows it, and run it again"
+                ) from None
+            codes += 1
+            code = person.enter_code("Code of your authenticator app").strip()
+
+
+def _obtain_approval(
+    account: "RobinhoodAccount", person: AtTerminal, demand: "VerificationDemanded", patience_seconds: float
+) -> None:
     from contextlib import closing
 
     from optsync_pipeline.providers.robinhood_approval import Approval
     from optsync_pipeline.providers.robinhood_http import RobinhoodHttp
-    from optsync_pipeline.providers.robinhood_login import CodeDemanded, VerificationDemanded, new_device_token
+    from optsync_pipeline.providers.robinhood_login import new_device_token
 
-    person = AtTerminal()
-    typed: str | None = None
-    for is_last in (False, False, False, True):
-        try:
-            account.log_in_once(typed or account.credentials.code(account.clock()))
-            return
-        except CodeDemanded:
-            if is_last:
-                raise
-            typed = person.enter_code("Code of your authenticator app").strip()
-        except VerificationDemanded as demand:
-            if is_last:
-                raise
-            with closing(RobinhoodHttp(account.stand_in_url, account.timeout)) as http:
-                device = account.folder.device_token(new_device_token)
-                Approval(http, person, patience_seconds=patience_seconds).obtain(device, demand.workflow_id)
+    with closing(RobinhoodHttp(account.stand_in_url, account.timeout)) as http:
+        device = account.folder.device_token(new_device_token)
+        Approval(http, person, patience_seconds=patience_seconds).obtain(device, demand.workflow_id)
 
 
 def _account(settings: "Settings") -> "RobinhoodAccount":
@@ -128,4 +150,4 @@ def _account(settings: "Settings") -> "RobinhoodAccount":
     username = username or click.prompt("Robinhood user name (your e-mail)", err=True)
     password = password or SecretStr(click.prompt("Robinhood password", hide_input=True, err=True))
     credentials = Credentials(username, password, settings.robinhood_mfa_secret)
-    return RobinhoodAccount(credentials, settings.home, stand_in_url=settings.robinhood_url)
+    return RobinhoodAccount(credentials, settings.token_home, stand_in_url=settings.robinhood_url)

@@ -16,7 +16,9 @@ from optsync_pipeline.cli.command import command
     """,
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="0: any free one.")
-@click.option("--symbols", type=click.IntRange(1), default=240, show_default=True, help="How many stocks to invent.")
+@click.option(
+    "--symbols", type=click.IntRange(1, 20_000), default=240, show_default=True, help="How many stocks to invent."
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="The same seed is the same market.")
 @click.option("--latency", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds before each reply.")
 @click.option("--fault", "faults", multiple=True, metavar="PROVIDER:SYMBOL:KIND", help="A fault from the start on.")

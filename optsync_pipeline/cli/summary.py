@@ -112,10 +112,12 @@ def _print_contracts(story: JobStory) -> None:
 
 def _print_requests(story: JobStory) -> None:
     click.echo(f"requests   {story.total('requests'):,}, {story.total('retry_count'):,} retries")
+    width = 2 + max((7, *(len(share.provider) for share in story.shares)))
     for share in story.shares:
         errors = ", ".join(f"{kind} {count:,}" for kind, count in sorted(share.errors.items(), key=lambda it: -it[1]))
+        name = f"{share.provider:<{width}}"
         click.echo(
-            f"  {share.provider:<9}{share.served:,} of {share.asked:,} symbols served, {share.requests:,} requests"
+            f"  {name}{share.served:,} of {share.asked:,} symbols served, {share.requests:,} requests"
             + (f"; {errors}" if errors else "")
         )
 

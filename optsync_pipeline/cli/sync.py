@@ -73,7 +73,7 @@ def sync(
         raise click.UsageError("--fresh belongs to --all")
     if prices and dtes:
         raise click.UsageError("--prices fetches no chains: --dte has no meaning with it")
-    tell_providers(app.settings)
+    tell_providers(app.settings, prices_only=prices)
     now = datetime.now(UTC)
     with app.open_database() as database:
         selection = _select(database, symbols, everything, stale, now)
@@ -98,9 +98,9 @@ def sync(
 def sync_and_tell(app: App, config: "SyncConfig") -> int:
     """Run a sync in this process, print what came of it and where to look on; return the exit code."""
     summary = run_here(app, config)
-    exit_code = tell_ending(app, summary)
+    exit_code, failed = tell_ending(app, summary)
     more = [f"`optsync status {summary.job_id}`"]
-    if exit_code == SOME_FAILED:
+    if failed and exit_code != STOPPED:  # who stopped it was told already
         more.append(f"`optsync retry {summary.job_id}` asks for the failed ones again")
     if not config.prices_only:
         more.append("`optsync rankings`")
@@ -108,14 +108,28 @@ def sync_and_tell(app: App, config: "SyncConfig") -> int:
     return exit_code
 
 
-def tell_providers(settings: "Settings") -> None:
-    """Say whom the sync asks, and who is left out and why. Raises CommandError where nobody can be asked."""
+def tell_providers(settings: "Settings", *, prices_only: bool) -> None:
+    """Say whom the sync asks, and who is left out and why. Raises CommandError where nobody can be asked.
+
+    prices_only: raises ProviderSetupError where nobody gives prices alone.
+    """
     for name in settings.providers:
         if reason := settings.why_left_out(name):
             click.echo(f"{name} is left out: it {reason}", err=True)
     if not settings.usable_providers:
         raise CommandError("there is nobody to ask: name a provider in OPTSYNC_PROVIDERS; yahoo needs no account")
+    if prices_only:
+        _require_bulk_quotes(settings)
     click.echo(f"asking {', then '.join(settings.usable_providers)}", err=True)
+
+
+def _require_bulk_quotes(settings: "Settings") -> None:
+    from optsync_pipeline.providers.build import build_providers, require_bulk_quotes
+
+    providers = build_providers(settings)
+    for provider in providers:
+        provider.close()
+    require_bulk_quotes(providers)
 
 
 def run_here(app: App, config: "SyncConfig") -> "SyncSummary":
@@ -129,8 +143,8 @@ def run_here(app: App, config: "SyncConfig") -> "SyncSummary":
         return run_sync(build_definitions(app.settings, pipeline), instance, pipeline, config)
 
 
-def tell_ending(app: App, summary: "SyncSummary") -> int:
-    """Print what came of a sync; return the exit code."""
+def tell_ending(app: App, summary: "SyncSummary") -> tuple[int, int]:
+    """Print what came of a sync; return the exit code and the number of failed symbols."""
     if summary.job_id is None:
         if summary.cancelled:
             raise KeyboardInterrupt
@@ -145,10 +159,13 @@ def tell_ending(app: App, summary: "SyncSummary") -> int:
             _tell_rankings(database, summary)
     if summary.cancelled:
         click.echo(f"stopped: what was fetched is kept; `optsync retry {summary.job_id}` finishes the sync", err=True)
-        return STOPPED
+        return STOPPED, story.count("failed")
     if summary.fault is not None and story.job["status"] not in ("completed", "failed"):
-        raise CommandError(f"the sync ended before its time: {summary.fault}", exit_code=NOTHING_DONE)
-    return _exit_code(story, summary)
+        raise CommandError(
+            f"the sync ended before its time: {summary.fault}; `optsync retry {summary.job_id}` finishes it",
+            exit_code=NOTHING_DONE,
+        )
+    return _exit_code(story, summary), story.count("failed")
 
 
 def _exit_code(story: JobStory, summary: "SyncSummary") -> int:

@@ -30,7 +30,9 @@ class FetchError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None, ends_provider: bool = False) -> None:
-        super().__init__(message)
+        # It is stored, as text and as JSON: PostgreSQL takes neither NUL nor half a surrogate pair, and the words of a
+        # vendor may hold both.
+        super().__init__(message.replace("\0", "").encode("utf-8", "replace").decode())
         self.retry_after_seconds = retry_after_seconds
         self.ends_provider = ends_provider
         """Whether the same would be said of every symbol: the provider is left out for the rest of the run."""

@@ -1,8 +1,9 @@
 """Which providers a process asks, in which order: the settings' say, made into objects."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optsync_pipeline.providers.base import Provider
+from optsync_pipeline.providers.base import BulkQuotes, Provider
 from optsync_pipeline.settings import ProviderName, Settings
 
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ProviderSetupError(Exception):
-    """None of the configured providers can be asked. The text says of each why."""
+    """None of the configured providers can be asked, or none for what is wanted. The text says of each why."""
 
 
 def build_providers(settings: Settings, robinhood_ids: "ContractIds | None" = None) -> tuple[Provider, ...]:
@@ -22,6 +23,13 @@ def build_providers(settings: Settings, robinhood_ids: "ContractIds | None" = No
         reasons = "; ".join(f"{name} {settings.why_left_out(name)}" for name in settings.providers)
         raise ProviderSetupError(f"no provider to ask: {reasons}. OPTSYNC_PROVIDERS=yahoo needs no account")
     return tuple(_build(name, settings, robinhood_ids) for name in settings.usable_providers)
+
+
+def require_bulk_quotes(providers: Sequence[Provider]) -> None:
+    """Raise ProviderSetupError where none of the providers gives prices alone."""
+    if not any(isinstance(provider, BulkQuotes) for provider in providers):
+        names = ", ".join(provider.name for provider in providers)
+        raise ProviderSetupError(f"prices alone cannot be had of {names}: add yahoo or robinhood to OPTSYNC_PROVIDERS")
 
 
 def _build(name: ProviderName, settings: Settings, robinhood_ids: "ContractIds | None") -> Provider:
@@ -46,6 +54,6 @@ def _build(name: ProviderName, settings: Settings, robinhood_ids: "ContractIds |
             settings.robinhood_username, settings.robinhood_password, settings.robinhood_mfa_secret
         )
         return RobinhoodProvider(
-            credentials, home=settings.home, stand_in_url=settings.robinhood_url, ids=robinhood_ids
+            credentials, home=settings.token_home, stand_in_url=settings.robinhood_url, ids=robinhood_ids
         )
     raise ProviderSetupError(f"the provider {name} {settings.why_left_out(name)}")

@@ -78,7 +78,7 @@ class PolygonProvider:
     def _check_entitlement(self, symbol: str, rows: list[Any]) -> None:
         if has_quotes(rows):
             self._has_seen_quotes = True
-        elif self._has_seen_quotes:  # so it is this stock, and not the plan
+        elif rows and self._has_seen_quotes:  # so it is this stock, and not the plan
             raise InvalidReply(f"Polygon sent {len(rows)} contracts of {symbol} and a quote of none")
         elif rows:
             raise not_entitled(f"none of {len(rows)} contracts of {symbol} came with a quote")

@@ -6,6 +6,7 @@
     null, in place of a few contracts' quotes / of more than 10 %   RefusedContract / VendorFault
     other contracts than those asked for, or not as many            InvalidReply
 
+Where that is said to kept ids (or 404, or 400), they are listed anew and asked for once more, within the same question.
 What is listed is robinhood_listing.py's, quotes of stocks robinhood_quotes.py's, tokens, pages and statuses
 robinhood_session.py's. A contract's quote has a time of its own: the reply's time is the newest of these, and never
 newer than the stock's.
@@ -32,13 +33,25 @@ from optsync_pipeline.providers.robinhood_ids import ContractIds, IdsInMemory, L
 from optsync_pipeline.providers.robinhood_listing import Listing, RobinhoodLister
 from optsync_pipeline.providers.robinhood_login import Credentials
 from optsync_pipeline.providers.robinhood_quotes import SYMBOLS_PER_REQUEST, SharedQuotes, as_reply, ask_quotes
-from optsync_pipeline.providers.robinhood_session import RobinhoodSession
+from optsync_pipeline.providers.robinhood_session import RefusedQuestion, RobinhoodSession, UnknownId
 from optsync_pipeline.providers.transport import TIMEOUT, Timeout, wire_count
 
 CONTRACTS_PER_REQUEST = 50
 """40 to 50 are in use elsewhere; the most that Robinhood takes is not known."""
 
 _FEW_MISSING_SHARE = 0.10  # more of a chain gone, and ranking what is left would mislead
+
+
+class _MissingQuotes(VendorFault):
+    """Robinhood has no quotes of more than a few contracts."""
+
+
+class _OtherContracts(InvalidReply):
+    """Robinhood sent quotes of other contracts than those asked for, or not as many."""
+
+
+_OF_BAD_IDS = (UnknownId, RefusedQuestion, _MissingQuotes, _OtherContracts)
+"""What is said to ids that are none any more; an outage says something else and costs no ids."""
 
 
 class RobinhoodProvider:
@@ -66,8 +79,7 @@ class RobinhoodProvider:
         with wire_count() as spent:
             quote = self._quotes.quote_of(request.symbol)
             sorter = ContractSorter(request.symbol)
-            listing = self._lister.list_contracts(request, quote.current_price, sorter)
-            rows = self._ask_contracts(request.symbol, listing)
+            listing, rows = self._ask_chain(request, quote.current_price, sorter)
             for contract in listing.contracts:
                 _sort_row(sorter, contract, rows.get(contract.contract_id))
             return ChainReply(
@@ -93,24 +105,38 @@ class RobinhoodProvider:
     def close(self) -> None:
         self._session.close()
 
-    def _ask_contracts(self, symbol: str, listing: Listing) -> dict[str, dict[str, Any]]:
+    def _ask_chain(
+        self, request: ChainRequest, spot: float, sorter: ContractSorter
+    ) -> tuple[Listing, dict[str, dict[str, Any]]]:
+        """Return the contracts and their quotes by id; kept ids that do not work are replaced by new ones, once."""
+        listing = self._lister.list_contracts(request, spot, sorter)
+        try:
+            return listing, self._ask_contracts(request.symbol, listing.contracts)
+        except _OF_BAD_IDS:
+            if not listing.kept:
+                raise
+        self._lister.forget(request.symbol)
+        listing = self._lister.list_contracts(request, spot, sorter)
+        return listing, self._ask_contracts(request.symbol, listing.contracts)
+
+    def _ask_contracts(self, symbol: str, contracts: Sequence[ListedContract]) -> dict[str, dict[str, Any]]:
         """Return the contracts' quotes by id; those that Robinhood has none of are left out, where they are few."""
-        ids = [contract.contract_id for contract in listing.contracts]
+        ids = [contract.contract_id for contract in contracts]
         rows: dict[str, dict[str, Any]] = {}
         for start in range(0, len(ids), CONTRACTS_PER_REQUEST):
             rows |= self._ask_batch(symbol, ids[start : start + CONTRACTS_PER_REQUEST])
         missing = len(ids) - len(rows)
         if missing > max(1, _FEW_MISSING_SHARE * len(ids)) or not rows:
-            if listing.kept:
-                self._lister.forget(symbol)
-            raise VendorFault(f"Robinhood has no quotes of {missing} of {symbol}'s {len(ids)} contracts that it lists")
+            raise _MissingQuotes(
+                f"Robinhood has no quotes of {missing} of {symbol}'s {len(ids)} contracts that it lists"
+            )
         return rows
 
     def _ask_batch(self, symbol: str, ids: list[str]) -> dict[str, dict[str, Any]]:
         rows = self._session.rows("/marketdata/options/", f"the quotes of {symbol}'s contracts", ids=",".join(ids))
         told = {_contract_id(row): row for row in rows if row is not None}
         if len(rows) != len(ids) or len(told) != sum(row is not None for row in rows) or not told.keys() <= set(ids):
-            raise InvalidReply(
+            raise _OtherContracts(
                 f"Robinhood sent {len(rows)} quotes of {symbol}'s contracts that are not the {len(ids)} asked for"
             )
         return told

@@ -1,4 +1,4 @@
-"""The token of an account: kept, shared by all threads and processes of a HOME, renewed when Robinhood rejects it.
+"""The token of an account: kept, shared by all threads and processes of a machine, renewed when Robinhood rejects it.
 
 A stored token is trusted until a data request is answered 401. Then one thread of one process logs in, once; all others
 wait for it and use what it got. A refused login is remembered beside the token, so that later runs don't try again

@@ -6,6 +6,9 @@
       → prompt: wait until it is approved;   sms, email: the code that the person types
       → POST user_view, again and again      until the workflow is approved, and the login may be repeated
 
+What is asked again and again may fail by a fault that heals: that is "not yet". 403 and 404 are an approval that is no
+longer known, which is to be begun anew.
+
 The library's own way polls a prompt without end and uses another device id than the login. What a person sees and types
 is the command's (cli/robinhood.py); the login itself is robinhood_login.py's.
 """
@@ -16,7 +19,7 @@ from typing import Any, Protocol
 
 import requests
 
-from optsync_pipeline.providers.base import AuthError, InvalidReply
+from optsync_pipeline.providers.base import AuthError, FetchError, InvalidReply, RateLimited
 from optsync_pipeline.providers.robinhood_http import RobinhoodHttp
 from optsync_pipeline.providers.robinhood_tokens import REAL_URL
 from optsync_pipeline.providers.transport import read_json, status_error
@@ -60,6 +63,7 @@ class Approval:
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._deadline = clock() + patience_seconds
+        self._fault: FetchError | None = None  # of the latest poll
 
     def obtain(self, device_token: str, workflow_id: str) -> None:
         """Return when this device is approved. Raises a FetchError: refused, too late, or a fault of the wire."""
@@ -84,7 +88,7 @@ class Approval:
 
     def _challenge(self, view: str) -> dict[str, Any]:
         while True:
-            context = self._ask("GET", view).get("context")
+            context = self._poll("GET", view).get("context")
             challenge = context.get("sheriff_challenge") if isinstance(context, dict) else None
             if isinstance(challenge, dict):
                 return challenge
@@ -92,7 +96,7 @@ class Approval:
 
     def _await_prompt(self, challenge_id: str) -> None:
         self._person.tell("Open the Robinhood app and approve the request of a new device.")
-        while (status := self._ask("GET", f"/push/{challenge_id}/get_prompts_status/").get("challenge_status")) != (
+        while (status := self._poll("GET", f"/push/{challenge_id}/get_prompts_status/").get("challenge_status")) != (
             "validated"
         ):
             if status in _REFUSED:
@@ -106,13 +110,13 @@ class Approval:
             if reply.status_code == 200 and self._read(reply).get("status") == "validated":
                 return
             if reply.status_code not in (200, 400, 403):
-                raise status_error("Robinhood", "the code", reply.status_code, reply.headers)
+                raise _error(reply, "the code")
             self._person.tell("Robinhood does not accept this code.")
         raise AuthError(f"Robinhood did not accept the code, {_CODE_TRIES} times: begin anew for another one")
 
     def _await_workflow(self, view: str) -> None:
         while True:
-            told = self._ask("POST", view, json={"sequence": 0, "user_input": {"status": "continue"}})
+            told = self._poll("POST", view, json={"sequence": 0, "user_input": {"status": "continue"}})
             context, workflow = told.get("type_context"), told.get("verification_workflow")
             if isinstance(context, dict) and context.get("result") == _APPROVED:
                 return
@@ -123,13 +127,25 @@ class Approval:
     def _wait(self) -> None:
         left = self._deadline - self._clock()
         if left <= 0:
-            raise AuthError(f"this device was not approved within {self._patience_seconds:g} s; run it again")
+            why = f" ({self._fault})" if self._fault is not None else ""
+            raise AuthError(f"this device was not approved within {self._patience_seconds:g} s{why}; run it again")
         self._person.wait(min(POLL_SECONDS, left), left)
+
+    def _poll(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        """Ask whether it is so by now; a fault that may heal tells nothing. A 429 is no reason to go on asking."""
+        self._fault = None
+        try:
+            return self._ask(method, path, **body)
+        except FetchError as error:
+            if not error.retryable or isinstance(error, RateLimited):
+                raise
+            self._fault = error
+            return {}
 
     def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         reply = self._send(method, path, **body)
         if reply.status_code >= 300:
-            raise status_error("Robinhood", _ASKED, reply.status_code, reply.headers)
+            raise _error(reply, _ASKED)
         return self._read(reply)
 
     def _send(self, method: str, path: str, **body: Any) -> requests.Response:
@@ -142,6 +158,15 @@ class Approval:
 
     def _read(self, reply: requests.Response) -> dict[str, Any]:
         return read_json("Robinhood", _ASKED, reply.content)
+
+
+def _error(reply: requests.Response, asked: str) -> FetchError:
+    if reply.status_code in (403, 404):
+        return AuthError(
+            f"Robinhood answered {asked} with status {reply.status_code}: it does not know this approval any more;"
+            " begin anew with `optsync robinhood login`"
+        )
+    return status_error("Robinhood", asked, reply.status_code, reply.headers)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

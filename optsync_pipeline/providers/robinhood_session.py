@@ -4,6 +4,7 @@
     401, and 401 again with a new token                 AuthError
     403                                                 AuthError
     404: an id that it does not know (any more)         UnknownId, a VendorFault
+    400                                                 RefusedQuestion, an InvalidReply
     429 / 5xx / no reply in time / no connection        RateLimited / VendorFault / ApiTimeout / NetworkError
     HTML, cut JSON, no results, an odd `next`           InvalidReply
 
@@ -27,6 +28,10 @@ _MOST_TOKENS = 3  # the stored one, one that another process got meanwhile, one 
 
 class UnknownId(VendorFault):
     """Robinhood does not know an id that it gave before."""
+
+
+class RefusedQuestion(InvalidReply):
+    """Robinhood does not take a question as it is put: an id in it may be none any more."""
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -105,4 +110,6 @@ def _error(asked: str, response: requests.Response) -> FetchError:
         return AuthError(f"Robinhood answered {asked} with status 403: it refuses to serve this account")
     if status == 404:
         return UnknownId(f"Robinhood answered {asked} with status 404: it does not know the id that it gave before")
+    if status == 400:
+        return RefusedQuestion(f"Robinhood answered {asked} with status 400: it does not take the question")
     return status_error("Robinhood", asked, status, response.headers)

@@ -1,4 +1,4 @@
-"""What of Robinhood's login is kept on this machine: HOME/robinhood, a folder of mode 0700 with files of mode 0600.
+"""What of Robinhood's login is kept on this machine: a folder `robinhood` of mode 0700 with files of mode 0600.
 
     token.json      the token: with it, no later run needs to log in
     device.json     the id of this device, which Robinhood was told to trust
@@ -6,8 +6,9 @@
     login.lock      held by the process that logs in
 
 Each file names the address and the account that it is meant for, so that a stand-in never gets the real token; what
-came of a stand-in lies in a folder of its own. JSON, not the library's pickle: reading a pickle runs it. Who asks for a
-token, and what a refusal is, say robinhood_account.py and robinhood_login.py.
+came of a stand-in lies in a folder of its own. Where the folder is says Settings.token_home: never in the checkout.
+JSON, not the library's pickle: reading a pickle runs it. Who asks for a token, and what a refusal is, say
+robinhood_account.py and robinhood_login.py.
 """
 
 import contextlib
@@ -101,7 +102,7 @@ class TokenFolder:
             return None
 
     def write_refusal(self, refusal: Refusal) -> None:
-        """Remember a refusal for all processes of this HOME."""
+        """Remember a refusal for all processes that use this folder."""
         self._write("refusal.json", {"until": refusal.until.isoformat(), "reason": refusal.reason})
 
     def clear_refusal(self) -> None:
@@ -178,6 +179,7 @@ def _file_faults(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise AuthError(
-            f"Robinhood's token cannot be kept in {path}: {reason}; mend that, or set OPTSYNC_HOME to another folder",
+            f"Robinhood's token cannot be kept in {path}: {reason}; mend that, or set OPTSYNC_HOME to another folder"
+            " outside the checkout",
             ends_provider=True,
         ) from None

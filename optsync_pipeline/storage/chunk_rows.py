@@ -87,5 +87,5 @@ def _result_value(job_id: int, result: Row, name: str) -> Any:
     value = result[name]
     if name == "attempts":
         return Json(value)
-    # PostgreSQL's text has no NUL, and a vendor's error page may.
+    # PostgreSQL's text has no NUL, and what is said of a refused row may.
     return value.replace("\0", "") if isinstance(value, str) else value

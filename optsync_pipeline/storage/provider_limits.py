@@ -78,7 +78,13 @@ class ProviderState:
     rate_limited_count: int
     last_error: str | None
     last_error_at: datetime | None
+    last_good_at: datetime | None
     updated_at: datetime
+
+    @property
+    def last_error_is_latest(self) -> bool:
+        """Whether no good reply came since the last error."""
+        return self.last_error_at is not None and (self.last_good_at is None or self.last_good_at < self.last_error_at)
 
 
 @dataclass(slots=True)

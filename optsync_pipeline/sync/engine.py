@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optsync_pipeline.calendar import latest_session
-from optsync_pipeline.providers.base import BulkQuotes, Provider
-from optsync_pipeline.providers.build import ProviderSetupError, build_providers
+from optsync_pipeline.providers.base import Provider
+from optsync_pipeline.providers.build import build_providers, require_bulk_quotes
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
@@ -60,7 +60,8 @@ class SyncEngine:
             providers = build_providers(self.settings, StoredRobinhoodIds(self.database))
         limits = ProviderLimits(self.database)
         try:
-            _check_bulk_quotes(plan, providers)
+            if plan.prices_only:
+                require_bulk_quotes(providers)
             for provider in providers:
                 limits.declare(provider.name, *self.settings.limits_of(provider.name))
             plan, lock, work = self._open_job(plan, [provider.name for provider in providers])
@@ -126,12 +127,6 @@ class SyncEngine:
         wanted = active & (set(plan.symbols) or active)
         unfinished = [row["symbol"] for row in rows if row["status"] in ("pending", "failed")]
         return plan, lock, Work([symbol for symbol in unfinished if symbol in wanted], done, avoid)
-
-
-def _check_bulk_quotes(plan: SyncPlan, providers: Sequence[Provider]) -> None:
-    if plan.prices_only and not any(isinstance(provider, BulkQuotes) for provider in providers):
-        names = ", ".join(provider.name for provider in providers)
-        raise ProviderSetupError(f"prices alone cannot be had of {names}: add yahoo or robinhood to OPTSYNC_PROVIDERS")
 
 
 def ask_last(attempts: Sequence[Mapping[str, Any]], providers: Collection[str]) -> frozenset[str]:

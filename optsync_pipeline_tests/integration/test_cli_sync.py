@@ -92,6 +92,7 @@ def test_nothing_done_at_all_ends_with_three(stocked: Sandbox, run: Run) -> None
     ended = run("sync", "AAPL", "NVDA")
     assert ended.exit_code == 3
     assert "(symbols): failed" in ended.out
+    assert "`optsync retry 1` asks for the failed ones again" in ended.out
 
 
 def test_a_stock_that_is_not_there_is_named_with_how_to_add_it(stocked: Sandbox, run: Run, database: Database) -> None:
@@ -229,6 +230,16 @@ def test_prices_alone_are_synced_without_chains_and_without_a_ranking(
     assert "ranked" not in ended.out
     assert (database.fetch_one("SELECT count(*) AS rows FROM stock_data") or {})["rows"] == SYMBOLS
     assert (database.fetch_one("SELECT count(*) AS rows FROM option_chains") or {})["rows"] == 0
+
+
+def test_prices_alone_of_providers_that_give_none_is_wrong_use_before_anything_is_opened(
+    stocked: Sandbox, run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTSYNC_PROVIDERS", "polygon,cboe")
+    ended = run("sync", "--all", "--prices")
+    assert ended.exit_code == 2
+    assert "prices alone cannot be had of cboe: add yahoo or robinhood to OPTSYNC_PROVIDERS" in ended.err
+    assert sync_log.list_jobs(database) == []
 
 
 def test_the_end_of_a_sync_says_what_each_provider_served(stocked: Sandbox, run: Run) -> None:

@@ -20,6 +20,7 @@ CREATE TABLE api_rate_limits (
     probe_until timestamptz,
     last_error text,
     last_error_at timestamptz,
+    last_good_at timestamptz,
     total_requests bigint NOT NULL DEFAULT 0,
     rate_limited_count bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now()
@@ -43,6 +44,7 @@ COMMENT ON COLUMN api_rate_limits.probe_until IS 'A probe whose process died giv
 COMMENT ON COLUMN api_rate_limits.last_error IS 'Kind and reason of the latest failure.';
 COMMENT ON COLUMN api_rate_limits.last_error_at IS 'When that was.';
 COMMENT ON COLUMN api_rate_limits.updated_at IS 'When the row last changed; a time before it is a clock that was set back.';
+COMMENT ON COLUMN api_rate_limits.last_good_at IS 'When a good reply was last told; of those in a row only some are.';
 COMMENT ON COLUMN api_rate_limits.total_requests IS 'Requests since the row was made.';
 COMMENT ON COLUMN api_rate_limits.rate_limited_count IS '429s since the row was made.';
 

@@ -1,4 +1,5 @@
--- Active stocks whose latest outcome, in whichever sync of chains, is a failure.
+-- Active stocks whose latest outcome, in whichever sync of chains, is a failure: also one that is being asked again, as
+-- the process that asks may be gone.
 SELECT stocks.symbol
 FROM stocks
 CROSS JOIN LATERAL (
@@ -9,5 +10,5 @@ CROSS JOIN LATERAL (
     ORDER BY result.completed_at DESC, job_id DESC
     LIMIT 1
 ) AS latest
-WHERE is_active AND latest.status = 'failed'
+WHERE is_active AND latest.status IN ('failed', 'in_progress')
 ORDER BY market_cap DESC NULLS LAST, stocks.symbol

@@ -40,6 +40,6 @@ SELECT provider, max_requests_per_minute, max_requests_per_hour, current_request
        consecutive_failures, circuit_opened_at, probe_in_seconds, paused_seconds, next_token_seconds,
        least(greatest(floor((60 - greatest(ahead, next_token_seconds)) / spacing) + 1, 0), left_this_hour)::integer
            AS left_this_minute,
-       left_this_hour, total_requests, rate_limited_count, last_error, last_error_at, updated_at
+       left_this_hour, total_requests, rate_limited_count, last_error, last_error_at, last_good_at, updated_at
 FROM waiting
 ORDER BY provider

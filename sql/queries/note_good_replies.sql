@@ -13,5 +13,6 @@ SET consecutive_failures = CASE
     END,
     backoff_seconds = CASE WHEN good_replies + %(replies)s < 100 THEN backoff_seconds ELSE 1 END,
     good_replies = CASE WHEN good_replies + %(replies)s < 100 THEN good_replies + %(replies)s ELSE 0 END,
+    last_good_at = greatest(last_error_at, coalesce(%(now)s::timestamptz, clock_timestamp())),
     updated_at = greatest(updated_at, coalesce(%(now)s::timestamptz, clock_timestamp()))
 WHERE provider = %(provider)s::text
