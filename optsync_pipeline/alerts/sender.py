@@ -54,10 +54,15 @@ def main() -> None:
 def _serve(errand: dict[str, Any], answers: TextIO, reasons: _Reasons) -> None:
     services = errand["services"]
     done: queue.Queue[tuple[int, int, str | None]] = queue.Queue()
+    # All URLs first: reading Apprise's plugins takes a second or more, which is not the services' fault.
+    apprises = [_read_url(service["url"]) for service in services]
     waiting: dict[int, float] = {}
-    for number, service in enumerate(services):
+    for number, (service, apprise_service) in enumerate(zip(services, apprises, strict=True)):
         waiting[number] = time.monotonic()
-        arguments = (number, service, done, reasons)
+        if apprise_service is None or not service["messages"]:
+            done.put((number, 0, NOT_UNDERSTOOD if apprise_service is None else None))
+            continue
+        arguments = (number, service["messages"], apprise_service, done, reasons)
         threading.Thread(target=_tell, args=arguments, daemon=True).start()
     while waiting:
         try:
@@ -65,33 +70,40 @@ def _serve(errand: dict[str, Any], answers: TextIO, reasons: _Reasons) -> None:
         except queue.Empty:
             pass
         else:
+            if number not in waiting:
+                continue  # its deadline was over: its answer is told already
             answers.write(json.dumps({"service": number, "message": message, "error": error}) + "\n")
             answers.flush()
             waiting[number] = time.monotonic()
             if error is not None or message + 1 >= len(services[number]["messages"]):
-                waiting.pop(number, None)
+                waiting.pop(number)
         overdue = time.monotonic() - errand["deadline_seconds"]
         for number in [number for number, since in waiting.items() if since < overdue]:
             waiting.pop(number)
 
 
-def _tell(number: int, service: dict[str, Any], done: "queue.Queue[Any]", reasons: _Reasons) -> None:
-    """Send a service its messages, one after the other, until one is not taken; without messages: read its URL."""
+def _read_url(url: str) -> Any | None:
+    """Return what talks to the service, or None where Apprise does not understand the URL."""
     import apprise
 
-    apprise_service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="optsync", app_desc="optsync alerts"))
-    if not apprise_service.add(service["url"]):
-        done.put((number, 0, NOT_UNDERSTOOD))
-        return
-    if not service["messages"]:
-        done.put((number, 0, None))
-    for index, message in enumerate(service["messages"]):
+    # Without Apprise's own timeout it works in our thread, by which log lines are told apart; our deadline is above.
+    asset = apprise.AppriseAsset(app_id="optsync", app_desc="optsync alerts", service_timeout=0)
+    service = apprise.Apprise(asset=asset)
+    return service if service.add(url) else None
+
+
+def _tell(
+    number: int,
+    messages: list[dict[str, str]],
+    apprise_service: Any,
+    done: "queue.Queue[tuple[int, int, str | None]]",
+    reasons: _Reasons,
+) -> None:
+    """Send a service its messages, one after the other, until one is not taken."""
+    for index, message in enumerate(messages):
         reasons.by_thread.pop(threading.get_ident(), None)
         taken = apprise_service.notify(
-            title=message["title"],
-            body=message["body"],
-            notify_type=message["kind"],
-            body_format=apprise.NotifyFormat.TEXT,
+            title=message["title"], body=message["body"], notify_type=message["kind"], body_format="text"
         )
         error = None if taken else reasons.by_thread.get(threading.get_ident(), "the service did not take it")
         done.put((number, index, error))
