@@ -5,6 +5,7 @@ The rooms, from the door down (imports point downward only):
     cli, definitions          what a person and what Dagster start
     assets, checks, jobs,     one file a Dagster noun, each a thin skin
       schedules, sensors
+    alerts                    what a person is told without asking, and how it reaches them
     resources                 how a Dagster step reaches settings, database and engine
     sync                      the engine: symbols in, one SymbolOutcome each out
     fetching                  whom to ask, when, and how often again

@@ -32,6 +32,13 @@ def latest_session(now: dt.datetime) -> Session:
     return sessions[begun - 1] if begun else _sessions(year - 1)[-1]
 
 
+def latest_finished_sessions(now: dt.datetime, count: int) -> list[Session]:
+    """Return so many sessions that have closed, the latest first; count: at most 200."""
+    year = new_york_date(now).year
+    ended = [session for session in (*_sessions(year - 1), *_sessions(year)) if session.close <= now]
+    return ended[: -count - 1 : -1]
+
+
 def is_market_open(now: dt.datetime) -> bool:
     """Say whether the exchange trades at `now`, which counts from the open to just before the close."""
     return now < latest_session(now).close

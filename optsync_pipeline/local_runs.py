@@ -15,6 +15,7 @@ import dagster as dg
 import psutil
 
 from optsync_pipeline import partitions
+from optsync_pipeline.alerts.evaluation import begin_watch, tell_after_sync
 from optsync_pipeline.resources import (
     LOCAL_RUN_TAG,
     MAX_REASKED_SYMBOLS,
@@ -94,10 +95,24 @@ def _probe(database_url: str) -> None:
 def run_sync(
     definitions: dg.Definitions, instance: dg.DagsterInstance, pipeline: PipelineResource, config: SyncConfig
 ) -> SyncSummary:
-    """Sync in bulk, ask the few that failed again, rank. `pipeline` is the resource that `definitions` were built with.
+    """Sync in bulk, ask the few that failed again, rank; then alert, as far as something is to be told.
+
+    `pipeline` is the resource that `definitions` were built with. Raises StorageError where the database cannot be
+    reached once the sync is over.
+    """
+    begin_watch(pipeline)
+    summary = _sync_and_rank(definitions, instance, pipeline, config)
+    if not summary.cancelled:  # who stopped it waits for the end, and knows
+        tell_after_sync(pipeline)
+    return summary
+
+
+def _sync_and_rank(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, pipeline: PipelineResource, config: SyncConfig
+) -> SyncSummary:
+    """Sync in bulk, ask the few that failed again, rank.
 
     A bulk run has no partitions and so cannot mark a symbol FAILED; the second asking, a run for each, can.
-    Raises StorageError where the database cannot be reached once the sync is over.
     """
     report_dead_runs(instance)
     add_partitions(instance, config.symbols)

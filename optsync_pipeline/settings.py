@@ -13,16 +13,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from optsync_pipeline.alert_settings import AlertSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "OPTSYNC_"
 
 ProviderName = Literal["robinhood", "yahoo", "polygon", "cboe"]
 PROVIDER_NAMES: tuple[ProviderName, ...] = ("robinhood", "yahoo", "polygon", "cboe")
-
-# Validated, and without effect until their feature is built. `optsync doctor` says so where one is set.
-NO_EFFECT_YET: frozenset[str] = frozenset({"alert_urls"})
 
 # What PostgreSQL, SQLAlchemy and we take apart in the same way: each special character of a part percent-encoded. In
 # postgresql://user:S3cr/et@host/x others see a server "user" with the port "S3cr", and tell it in their errors.
@@ -40,7 +39,7 @@ class SettingsError(Exception):
     """A setting is unknown or has a bad value. The text names each one and says what it takes, never its value."""
 
 
-class Settings(BaseSettings):
+class Settings(AlertSettings):
     """The settings of one process. Build with `load_settings()`; pass on, never re-read."""
 
     model_config = SettingsConfigDict(
@@ -67,7 +66,6 @@ class Settings(BaseSettings):
     chunk_symbols: int = Field(default=100, ge=1, le=1000)
     risk_free_rate: float = Field(default=0.04, ge=-0.05, le=0.5)
     daily_sync_time: time = time(16, 30)
-    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
 
     min_abs_delta: float = Field(default=0.25, ge=0, le=1)
     max_abs_delta: float = Field(default=0.40, ge=0, le=1)
@@ -86,7 +84,7 @@ class Settings(BaseSettings):
     polygon_requests_per_minute: int = Field(default=5, ge=1)
     polygon_requests_per_hour: int = Field(default=300, ge=1)
 
-    @field_validator("providers", "alert_urls", mode="before")
+    @field_validator("providers", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

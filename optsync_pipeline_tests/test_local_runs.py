@@ -6,16 +6,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
+from pydantic import SecretStr
 
+from optsync_pipeline.definitions import build_definitions
 from optsync_pipeline.local_runs import SyncSummary, open_instance, report_dead_runs, run_sync
 from optsync_pipeline.resources import LOCAL_RUN_TAG, SyncConfig
+from optsync_pipeline.storage import alerts
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.errors import DatabaseFault, DatabaseUnavailable
+from optsync_pipeline_tests.alerting import TOKEN, open_inbox
 from optsync_pipeline_tests.scripted_vendor import Bench, fails
 
 SYMBOLS = ["AAPL", "BRK.B", "MSFT", "NVDA"]
@@ -205,3 +210,35 @@ def test_a_process_id_that_was_used_again_is_another_process(bench: Bench) -> No
     run = started_run(bench.instance, f"{host}:{pid}:1.00")
 
     assert report_dead_runs(bench.instance) == [run.run_id]
+
+
+# -- alerts ------------------------------------------------------------------------------------------------------------
+
+
+def alerting(bench: Bench, *urls: str) -> Bench:
+    """Have the bench's syncs alert these services."""
+    settings = bench.pipeline.settings.model_copy(update={"alert_urls": tuple(SecretStr(url) for url in urls)})
+    bench.pipeline = replace(bench.pipeline, settings=settings)
+    bench.definitions = build_definitions(settings, bench.pipeline)
+    return bench
+
+
+def test_the_very_first_sync_alerts_at_its_end_without_a_daemon(bench: Bench) -> None:
+    bench.vendor.faults["MSFT"] = fails("MSFT")
+    with open_inbox() as inbox:
+        summary = sync(alerting(bench, inbox.url))
+        assert [title.partition(" sync job")[0] for title in inbox.titles] == [
+            f"sync job {summary.job_id} (all) completed: 3 ok, 1 failed",
+            "75 % of symbols done in",
+        ]
+    told = {row["rule"]: row for row in alerts.latest(bench.database)}
+    assert told["low_success"]["job_id"] == summary.job_id
+    assert "- api_timeout 1: MSFT" in told["low_success"]["body"]
+
+
+def test_a_dead_alert_service_changes_nothing_about_a_sync(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    summary = sync(alerting(bench, f"json://127.0.0.1:1/{TOKEN}"))
+
+    assert summary == SyncSummary(summary.run_id, bench.job()["job_id"])
+    assert "an alert was not taken, and is tried again: 1 json: no connection" in caplog.text
+    assert TOKEN not in caplog.text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from optsync_pipeline.settings import NO_EFFECT_YET, PREFIX, PROJECT_ROOT, Settings, SettingsError, load_settings
+from optsync_pipeline.settings import PREFIX, PROJECT_ROOT, Settings, SettingsError, load_settings
 
 EXAMPLE = PROJECT_ROOT / ".env.example"
 CONFIGURATION = PROJECT_ROOT / "docs" / "configuration.md"
@@ -174,11 +174,33 @@ def test_the_configuration_page_has_every_setting_with_its_default() -> None:
     assert {name: default.strip("` ") for name, default in rows.items()} == example
 
 
-def test_the_configuration_page_marks_what_has_no_effect_yet() -> None:
-    marked = set()
-    all_later = False
-    for line in CONFIGURATION.read_text().splitlines():
-        all_later = line.startswith("All *later*") or (all_later and not line.startswith("## "))
-        if match := re.match(r"\| `OPTSYNC_(\w+)` ", line):
-            marked |= {match[1].lower()} if all_later or "*later*" in line else set()
-    assert marked == NO_EFFECT_YET
+# -- alerts ------------------------------------------------------------------------------------------------------------
+
+
+def test_alert_urls_are_parted_by_commas_or_spaces_that_a_scheme_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, ALERT_URLS=" json://a/1,tgram://b ,  mailto://c?to=x@d.com,y@d.com\ndiscord://e/f ")
+    assert [url.get_secret_value() for url in settings.alert_urls] == [
+        "json://a/1",
+        "tgram://b",
+        "mailto://c?to=x@d.com,y@d.com",
+        "discord://e/f",
+    ]
+    assert "tgram" not in repr(settings)
+
+
+def test_a_text_that_is_no_alert_url_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = complaint(monkeypatch, ALERT_URLS="potato/4711,tgram://b")
+    assert message.startswith("OPTSYNC_ALERT_URLS: give Apprise URLs")
+    assert "potato" not in message
+
+
+def test_an_unknown_alert_rule_is_named_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = complaint(monkeypatch, ALERT_RULES_OFF="low_success,loud_success")
+    assert "there is no rule loud_success: there are sync_finished, low_success, too_long" in message
+
+
+def test_a_url_in_the_wrong_setting_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "potato" not in complaint(monkeypatch, ALERT_RULES_OFF="tgram://potato/4711")
+    assert "there is no kind of sync weekly" in complaint(
+        monkeypatch, ALERT_RULES_OFF="too_long", ALERT_SUMMARY_TYPES="weekly"
+    )

@@ -10,6 +10,7 @@ rankings                        what they are for
 providers, provider_states      the vendors: limits, breakers, health
 services, processes             up, down
 robinhood                       its first login
+alerts                          who is told what, unasked
 demo, sandbox                   the sandbox market, and the whole tour on it
 doctor                          what is wrong here and how to mend it
 """
@@ -23,6 +24,7 @@ from types import FrameType
 
 import click
 
+from optsync_pipeline.cli.alerts import alerts
 from optsync_pipeline.cli.app import App
 from optsync_pipeline.cli.cancel import cancel
 from optsync_pipeline.cli.command import group
@@ -61,7 +63,24 @@ def optsync() -> None:
     """
 
 
-PARTS = (demo, up, down, stocks, sync, retry, cancel, status, rankings, providers, robinhood, doctor, db, env, sandbox)
+PARTS = (
+    demo,
+    up,
+    down,
+    stocks,
+    sync,
+    retry,
+    cancel,
+    status,
+    rankings,
+    providers,
+    robinhood,
+    alerts,
+    doctor,
+    db,
+    env,
+    sandbox,
+)
 for part in PARTS:
     optsync.add_command(part)
 

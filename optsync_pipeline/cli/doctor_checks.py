@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from optsync_pipeline.cli import processes
 from optsync_pipeline.cli.output import span
-from optsync_pipeline.settings import NO_EFFECT_YET, PREFIX, PROJECT_ROOT
+from optsync_pipeline.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from optsync_pipeline.cli.app import App
@@ -59,13 +59,9 @@ def check_versions(_app: "App") -> Iterator[Finding]:
 
 
 def check_settings(app: "App") -> Iterator[Finding]:
-    """What is set without effect, and which providers are left out."""
+    """That they are sound, and which providers are left out."""
     settings = app.settings
-    idle = sorted(PREFIX + name.upper() for name in settings.model_fields_set & NO_EFFECT_YET)
-    if idle:
-        yield Finding("warn", "settings", f"set without effect yet: {', '.join(idle)}", "nothing to mend")
-    else:
-        yield Finding("ok", "settings", "sound")
+    yield Finding("ok", "settings", "sound")
     for name in settings.providers:
         if reason := settings.why_left_out(name):
             yield Finding("warn", f"provider {name}", f"left out: it {reason}", "or name others in OPTSYNC_PROVIDERS")
@@ -153,6 +149,22 @@ def check_schedule(app: "App") -> Iterator[Finding]:
         yield Finding("warn", "schedule", "`optsync up` is not running: no daily sync", "run `optsync up`, or use cron")
 
 
+def check_alerts(app: "App") -> Iterator[Finding]:
+    """Whether Apprise understands the alert URLs; nothing is sent."""
+    from optsync_pipeline.alerts import delivery
+
+    urls = app.settings.alert_urls
+    if not urls:
+        yield Finding("ok", "alerts", "nobody is alerted: OPTSYNC_ALERT_URLS is empty")
+    for name, is_good in zip(delivery.names_of(urls), delivery.understood(urls), strict=True):
+        if is_good:
+            yield Finding("ok", "alerts", f"URL {name}: understood; `optsync alerts test` tries it")
+        else:
+            yield Finding(
+                "fail", "alerts", f"URL {name}: Apprise does not understand it", "see docs/operations.md for examples"
+            )
+
+
 def check_providers(app: "App") -> Iterator[Finding]:
     """One light request to each provider that a sync would ask, within the limits that all processes share."""
     from optsync_pipeline.providers.build import build_providers
@@ -214,6 +226,7 @@ CHECKS: tuple[tuple[str, Callable[["App"], Iterator[Finding]]], ...] = (
     ("database", check_database),
     ("dagster", check_dagster),
     ("schedule", check_schedule),
+    ("alerts", check_alerts),
     ("providers", check_providers),
 )
 

@@ -54,24 +54,43 @@ CREATE TABLE alerts_sent (
     alert_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule text NOT NULL,
     incident text NOT NULL,
+    job_id integer REFERENCES sync_jobs (job_id) ON DELETE SET NULL,
     opened_at timestamptz NOT NULL,
     resolved_at timestamptz,
     title text NOT NULL,
     body text NOT NULL,
+    resolution text,
     delivered_at timestamptz,
     resolution_delivered_at timestamptz,
     delivery_attempts integer NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    taken_by text[] NOT NULL DEFAULT '{}',
     delivery_error text
 );
 COMMENT ON TABLE alerts_sent IS 'Every incident that was told, once, and its end. An incident is open while resolved_at is null.';
+COMMENT ON COLUMN alerts_sent.alert_id IS 'Counts up.';
 COMMENT ON COLUMN alerts_sent.rule IS 'The rule that found it.';
-COMMENT ON COLUMN alerts_sent.incident IS 'What it is about: a job, a provider, or the rule''s only subject.';
+COMMENT ON COLUMN alerts_sent.incident IS 'What it is about: a job, a kind of sync, a provider, or the data.';
+COMMENT ON COLUMN alerts_sent.job_id IS 'The job that it was found in; null where it is of none.';
 COMMENT ON COLUMN alerts_sent.opened_at IS 'When it was found.';
-COMMENT ON COLUMN alerts_sent.resolved_at IS 'When it was found to be over; for what has no end (a summary), when it was told.';
-COMMENT ON COLUMN alerts_sent.delivered_at IS 'When every alert service took the message; null: it is tried again.';
-COMMENT ON COLUMN alerts_sent.resolution_delivered_at IS 'When every alert service took the word that it is over.';
+COMMENT ON COLUMN alerts_sent.resolved_at IS 'When it was found to be over; for what has no end (a summary), when it was found.';
+COMMENT ON COLUMN alerts_sent.resolution IS 'The text that tells its end; null while it is open, and for what has no end.';
+COMMENT ON COLUMN alerts_sent.delivered_at IS 'When every alert service took the message, or all but those that delivery_error names; null: it is tried again, up to 6 times.';
+COMMENT ON COLUMN alerts_sent.resolution_delivered_at IS 'The same for the word that it is over.';
 COMMENT ON COLUMN alerts_sent.delivery_attempts IS 'How often the latest message was tried.';
+COMMENT ON COLUMN alerts_sent.next_attempt_at IS 'Nobody tries it before: somebody is at it, or it failed and waits.';
+COMMENT ON COLUMN alerts_sent.taken_by IS 'The services that took the latest message: place in OPTSYNC_ALERT_URLS and scheme.';
 COMMENT ON COLUMN alerts_sent.delivery_error IS 'Why the latest try failed; never holds the service''s address.';
 CREATE UNIQUE INDEX alerts_sent_open ON alerts_sent (rule, incident) WHERE resolved_at IS NULL;
-COMMENT ON COLUMN alerts_sent.alert_id IS 'Counts up; names an alert on the command line.';
+CREATE INDEX alerts_sent_rule ON alerts_sent (rule, incident);
+
+CREATE TABLE alert_watch (
+    is_watching boolean PRIMARY KEY DEFAULT true CHECK (is_watching),
+    since timestamptz NOT NULL
+);
+COMMENT ON TABLE alert_watch IS 'One row: since when somebody is to be alerted. Locked by who looks for incidents.';
+COMMENT ON COLUMN alert_watch.since IS 'Jobs that ended before are not told.';
+
+ALTER TABLE sync_jobs ADD COLUMN alerts_saw timestamptz;
+COMMENT ON COLUMN sync_jobs.alerts_saw IS 'completed_at as it was when the alert rules last looked at the job.';
 COMMENT ON COLUMN refresh_requests.request_id IS 'Counts up.';
