@@ -32,6 +32,12 @@ def latest_session(now: dt.datetime) -> Session:
     return sessions[begun - 1] if begun else _sessions(year - 1)[-1]
 
 
+def latest_finished_session(now: dt.datetime) -> Session:
+    """Return the latest session that is over: its close is not after `now`."""
+    latest = latest_session(now)
+    return latest if latest.close <= now else latest_session(latest.open - dt.timedelta(microseconds=1))
+
+
 def is_market_open(now: dt.datetime) -> bool:
     """Say whether the exchange trades at `now`, which counts from the open to just before the close."""
     return now < latest_session(now).close
