@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from optsync_pipeline.quality.price_moves import RETURNS_NEEDED
+from optsync_pipeline.quality.likely_prices import RETURNS_NEEDED
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage.job_report import JobReport
 from optsync_pipeline.storage.price_moves import PriceMove

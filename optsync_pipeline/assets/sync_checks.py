@@ -16,7 +16,7 @@ from optsync_pipeline.assets.source_checks import (
     price_plausible,
     provider_share,
 )
-from optsync_pipeline.quality.price_moves import MAX_DEVIATIONS, RETURNS_NEEDED
+from optsync_pipeline.quality.likely_prices import MAX_DEVIATIONS, RETURNS_NEEDED
 from optsync_pipeline.quality.rules import RULES
 from optsync_pipeline.resources import MAX_REASKED_SYMBOLS
 from optsync_pipeline.storage.job_report import JobReport

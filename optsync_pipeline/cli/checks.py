@@ -77,9 +77,11 @@ def _report(instance: "dg.DagsterInstance", record: Any) -> Mapping[str, Any]:
     """Read what a check last came to. record: Dagster's AssetCheckExecutionRecord, None where it never ran."""
     if record is None:
         return {"state": "never ran", "severity": None, "at": None, "description": None}
+    from dagster import AssetCheckEvaluation
+
     event = record.event.dagster_event
-    evaluation = event.event_specific_data if event is not None and event.is_asset_check_evaluation else None
-    if evaluation is None:
+    evaluation = event.event_specific_data if event is not None else None
+    if not isinstance(evaluation, AssetCheckEvaluation):  # what was planned, and did not come to its evaluation
         run = instance.get_run_by_id(record.run_id)
         state = "running" if run is not None and not run.is_finished else "no result"
         at, severity, description = record.create_timestamp, None, None

@@ -1,6 +1,6 @@
 """The prices of a sync beside the closes before them, and what a second provider said of the unusual ones.
 
-Which moves are unusual is judged in quality/price_moves.py; the second provider is asked in sync/price_doubts.py.
+Which moves are unusual is judged in quality/likely_prices.py; the second provider is asked in sync/price_doubts.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import psycopg2.extensions
 from psycopg2.extras import execute_values
 
-from optsync_pipeline.quality.price_moves import Measure, Move, judge_move
+from optsync_pipeline.quality.likely_prices import Measure, Move, judge_move
 from optsync_pipeline.storage.database import Database
 
 Doubt = Literal["confirmed", "contradicted", "unanswered"]
