@@ -470,3 +470,16 @@ def test_a_lost_lock_is_taken_again_and_the_job_goes_on(
         )
         assert len(list(running)) == len(symbols)
         assert sync_log.is_alive(database, running.job_id)
+
+
+def test_a_chain_that_is_cut_off_is_had_whole_from_the_other_vendor(
+    engine: SyncEngine, sandbox: Sandbox, database: Database, symbols: list[str]
+) -> None:
+    before, _ = run(engine, symbols[:5])
+    sandbox.fault("short_chain", provider="yahoo", symbol=symbols[0])
+    after, _ = run(engine, symbols[:5])
+    short = after.pop(symbols[0])
+    assert (short.status, short.data_provider) == ("success", "cboe")
+    assert "; asked once more, cboe gave it whole" in str(short.chain_note)
+    assert count(database, "option_chains", symbols[0]) == before[symbols[0]].options_inserted
+    assert {outcome.chain_note for outcome in after.values()} == {None}

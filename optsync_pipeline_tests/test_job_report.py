@@ -32,4 +32,4 @@ def test_a_job_of_which_nothing_is_done_yet_has_no_figures(database: Database) -
     report = report_job(database, open_job(database, ["AAPL"]))
 
     assert (report.contracts_stored, report.requests, report.duration_seconds) == (0, 0, None)
-    assert list(report.short_chains) == list(report.moves) == list(report.shares) == []
+    assert [*report.short_chains, *report.moves, *report.shares] == []

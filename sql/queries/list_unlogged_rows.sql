@@ -1,11 +1,16 @@
 -- Symbols of which the tables hold another number of rows than the sync that wrote them says. Rows and results are written
 -- in one transaction and read here in one statement, so that a sync under way is no mismatch.
 WITH logged AS (
-    SELECT DISTINCT ON (symbol) symbol, job_id, options_inserted, premiums_inserted
-    FROM sync_stock_results
-    JOIN sync_jobs USING (job_id)
-    WHERE sync_stock_results.status = 'success' AND NOT prices_only
-    ORDER BY symbol, sync_stock_results.completed_at DESC, job_id DESC
+    SELECT stocks.symbol, last.*
+    FROM stocks
+    CROSS JOIN LATERAL (
+        SELECT job_id, options_inserted, premiums_inserted
+        FROM sync_stock_results AS result
+        JOIN sync_jobs USING (job_id)
+        WHERE result.symbol = stocks.symbol AND result.status = 'success' AND NOT prices_only
+        ORDER BY result.completed_at DESC, job_id DESC
+        LIMIT 1
+    ) AS last
 ), chains AS (
     SELECT symbol, count(*) AS rows FROM option_chains GROUP BY symbol
 ), premiums AS (
