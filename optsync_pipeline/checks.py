@@ -171,7 +171,7 @@ def rows_logged(database: Database, _now: datetime) -> dg.AssetCheckResult:
     ]
     return dg.AssetCheckResult(
         passed=not found,
-        description=f"{len(found)} stocks differ{': ' if told else ''}{'; '.join(told[:3])}",
+        description=f"stocks that differ: {len(found)}{'; ' if told else ''}{'; '.join(told[:3])}",
         metadata={"differing": len(found), "stocks": told},
     )
 

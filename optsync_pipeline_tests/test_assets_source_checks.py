@@ -45,7 +45,7 @@ def test_likely_prices_pass_and_stocks_without_history_are_counted(bench: Bench)
 
     assert found.passed
     assert found.description == (
-        "1 prices checked, 0 unusual, 0 of them confirmed; not enough history: 1 stocks have fewer than 21 closes"
+        "prices checked: 1, unusual: 0, of these confirmed: 0; not enough history: 1 stock has fewer than 21 closes"
     )
 
 
@@ -56,7 +56,7 @@ def test_an_unusual_price_that_nobody_confirms_is_a_warning_that_names_it(bench:
     found = check(bench, "price_plausible", ["AAPL", "MSFT"])
 
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "1 unusual, 0 of them confirmed; AAPL 110 $, 10." in str(found.description)
+    assert "unusual: 1, of these confirmed: 0; AAPL 110 $, 10." in str(found.description)
     assert "no second provider quoted it" in str(found.description)
 
 

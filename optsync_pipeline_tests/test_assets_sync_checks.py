@@ -110,7 +110,7 @@ def test_a_chain_that_came_short_is_a_warning_that_names_its_stock(bench: Bench)
     found = checks(bench.sync(SyncConfig(symbols=SYMBOLS, sync_type="all")))["chain_complete"]
 
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert found.description == "1 chains came short: 1 as short when asked once more: MSFT"
+    assert found.description == "chains that came short: 1; 1 as short when asked once more: MSFT"
     assert found.metadata["agreed"].value == 1
     assert found.metadata["chains"].value == {
         "MSFT": "yahoo's chain lacked 3 of 7 strikes; asked once more, yahoo lacks as much: yahoo's is kept"
@@ -123,7 +123,7 @@ def test_chains_that_stay_as_they_are_are_complete(bench: Bench) -> None:
     found = checks(bench.sync(SyncConfig(symbols=SYMBOLS, sync_type="all")))["chain_complete"]
 
     assert found.passed
-    assert found.description == "0 chains came short"
+    assert found.description == "chains that came short: 0"
 
 
 def test_of_many_short_chains_twenty_are_named() -> None:

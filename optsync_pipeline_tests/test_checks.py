@@ -269,7 +269,7 @@ def test_the_rows_of_a_sync_are_those_of_the_log(database: Database, evaluate: E
     found = evaluate("option_chains", "rows_logged")
 
     assert found.passed
-    assert found.description == "0 stocks differ"
+    assert found.description == "stocks that differ: 0"
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_rows_that_no_sync_wrote_or_that_somebody_deleted_fail(
     found = evaluate("option_chains", "rows_logged")
 
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert found.description == f"1 stocks differ: {told}"
+    assert found.description == f"stocks that differ: 1; {told}"
 
 
 def test_a_later_failure_or_prices_alone_leave_the_rows_as_logged(database: Database, evaluate: Evaluate) -> None:

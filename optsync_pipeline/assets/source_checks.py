@@ -48,11 +48,12 @@ def price_plausible(moves: Sequence[PriceMove]) -> dg.AssetCheckEvaluation:
     doubtful = [move for move in unusual if move.doubt != "confirmed"]
     unknown = sum(1 for move in moves if move.move == "not_enough_history")
     checked = len(moves) - unknown
-    without = f"not enough history: {unknown} stocks have fewer than {RETURNS_NEEDED + 1} closes"
+    owners = "1 stock has" if unknown == 1 else f"{unknown} stocks have"
+    without = f"not enough history: {owners} fewer than {RETURNS_NEEDED + 1} closes"
     if not checked:
         told = without if moves else "no price was fetched"
     else:
-        told = f"{checked} prices checked, {len(unusual)} unusual, {len(confirmed)} of them confirmed"
+        told = f"prices checked: {checked}, unusual: {len(unusual)}, of these confirmed: {len(confirmed)}"
         told += f"; {', '.join(map(_doubt, doubtful[:3]))}" if doubtful else ""
         told += f"; {without}" if unknown else ""
     return dg.AssetCheckEvaluation(

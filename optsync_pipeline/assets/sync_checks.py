@@ -167,7 +167,7 @@ def _chain_complete(report: JobReport) -> dg.AssetCheckEvaluation:
         check_name="chain_complete",
         passed=not report.short_chains,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(report.short_chains)} chains came short{': ' if told else ''}{told}",
+        description=f"chains that came short: {len(report.short_chains)}{'; ' if told else ''}{told}",
         metadata={
             **{doubt: len(found) for doubt, found in symbols.items()},
             "chains": {chain.symbol: chain.note for chain in report.short_chains[:SYMBOLS_NAMED]},
