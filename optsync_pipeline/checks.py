@@ -16,7 +16,7 @@ from itertools import groupby
 import dagster as dg
 import pandas as pd
 
-from optsync_pipeline.calendar import latest_session
+from optsync_pipeline.calendar import latest_finished_sessions, latest_session
 from optsync_pipeline.resources import PipelineResource
 from optsync_pipeline.storage import table_checks
 from optsync_pipeline.storage.database import Database
@@ -25,6 +25,9 @@ TableCheck = Callable[[Database, datetime], dg.AssetCheckResult]
 
 AFTER_THE_SYNC = -1
 AFTER_THE_RANKING = -2
+
+OUTDATED_PCT = 5.0
+STOCKS_NAMED = 20
 
 
 def table_check(spec: dg.AssetCheckSpec, priority: int) -> Callable[[TableCheck], dg.AssetChecksDefinition]:
@@ -117,6 +120,64 @@ def quotes_two_sided(database: Database, _now: datetime) -> dg.AssetCheckResult:
 
 @table_check(
     dg.AssetCheckSpec(
+        "quote_age",
+        asset="stock_prices",
+        description=f"At most {OUTDATED_PCT:g} % of the active stocks have no quote of the latest finished session, or "
+        "none at all. Stocks that are known to have no options are left aside. A warning.",
+    ),
+    AFTER_THE_SYNC,
+)
+def quote_age(database: Database, now: datetime) -> dg.AssetCheckResult:
+    """Compare the stored quotes with the latest session that is over: a Friday's are fresh until Monday's close."""
+    (session,) = latest_finished_sessions(now, 1)
+    found = table_checks.quote_ages(database, since=session.open)
+    outdated_pct = 100 * found.outdated / found.stocks if found.stocks else 0.0
+    ages = {"oldest": found.oldest, "median": found.median}
+    return dg.AssetCheckResult(
+        passed=outdated_pct <= OUTDATED_PCT,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{found.outdated} of {found.stocks} stocks ({outdated_pct:.1f} %) have no quote since the session "
+        f"of {session.date} opened; {found.stocks - found.quoted} were never quoted",
+        metadata={
+            "stocks": found.stocks,
+            "outdated": found.outdated,
+            "outdated_pct": round(outdated_pct, 2),
+            "never_quoted": found.stocks - found.quoted,
+            **{
+                f"{name}_quote_hours": round((now - quoted_at).total_seconds() / 3600, 2)
+                for name, quoted_at in ages.items()
+                if quoted_at is not None
+            },
+        },
+    )
+
+
+@table_check(
+    dg.AssetCheckSpec(
+        "rows_logged",
+        asset="option_chains",
+        description="option_chains and stock_premiums hold of each stock as many rows as the sync that last wrote it "
+        "says (sync_stock_results). Else somebody else wrote or deleted rows.",
+    ),
+    AFTER_THE_SYNC,
+)
+def rows_logged(database: Database, _now: datetime) -> dg.AssetCheckResult:
+    """Name the stocks whose rows are not those of the log."""
+    found = table_checks.unlogged_rows(database)
+    told = [
+        f"{row.symbol} (sync {row.job_id or 'unknown'}): {row.chains_there} of {row.chains_logged} contracts, "
+        f"{row.premiums_there} of {row.premiums_logged} premiums"
+        for row in found[:STOCKS_NAMED]
+    ]
+    return dg.AssetCheckResult(
+        passed=not found,
+        description=f"stocks that differ: {len(found)}{'; ' if told else ''}{'; '.join(told[:3])}",
+        metadata={"differing": len(found), "stocks": told},
+    )
+
+
+@table_check(
+    dg.AssetCheckSpec(
         "ranking_sorted",
         asset="premium_rankings",
         description="Not empty; ranked since the latest session opened; each strategy 1 to n without gaps, by falling "
@@ -150,4 +211,4 @@ def ranking_sorted(database: Database, now: datetime) -> dg.AssetCheckResult:
     )
 
 
-TABLE_CHECKS = [premium_schema, quotes_two_sided, ranking_sorted]
+TABLE_CHECKS = [quote_age, rows_logged, premium_schema, quotes_two_sided, ranking_sorted]

@@ -5,7 +5,7 @@ Loading it opens no connection: the UI works, and says what is wrong, while the 
 
 import dagster as dg
 
-from optsync_pipeline.assets.market_data import market_data
+from optsync_pipeline.assets.market_data import SYNC_JOBS_SPEC, market_data
 from optsync_pipeline.assets.premium_rankings import premium_rankings
 from optsync_pipeline.checks import TABLE_CHECKS
 from optsync_pipeline.jobs import JOBS
@@ -18,7 +18,7 @@ from optsync_pipeline.settings import Settings, load_settings
 def build_definitions(settings: Settings, pipeline: PipelineResource | None = None) -> dg.Definitions:
     """Assemble the definitions. `pipeline`: another resource than the settings give (a clock, vendors, an observer)."""
     return dg.Definitions(
-        assets=[market_data, premium_rankings],
+        assets=[market_data, premium_rankings, SYNC_JOBS_SPEC],
         asset_checks=TABLE_CHECKS,
         jobs=JOBS,
         schedules=[build_daily_market_sync(settings.daily_sync_time)],

@@ -8,14 +8,18 @@ import dagster as dg
 
 MARKET_DATA = dg.AssetSelection.assets("stock_prices", "option_chains", "stock_premiums")
 
+
+def _checks(asset: str, *names: str) -> dg.AssetSelection:
+    return dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(asset), name) for name in names))
+
+
 sync_market_data = dg.define_asset_job(
     "sync_market_data",
     selection=MARKET_DATA.without_checks()
-    | dg.AssetSelection.checks(
-        dg.AssetCheckKey(dg.AssetKey("stock_prices"), "symbols_synced"),
-        dg.AssetCheckKey(dg.AssetKey("option_chains"), "chain_schema"),
-    ),
-    description="Sync symbols: those of the op's config, or the partitions of the run.",
+    | _checks("stock_prices", "symbols_synced", "price_plausible", "provider_share")
+    | _checks("option_chains", "chain_schema", "chain_complete", "refused_share"),
+    description="Fetch quotes and option chains of stocks into PostgreSQL, with the checks of that sync. Which stocks: "
+    'the partitions that are chosen, or those of the op\'s config: {"symbols": ["AAPL"]}. A ranking follows by itself.',
     # One step: another process for it would cost 10 s and win nothing.
     executor_def=dg.in_process_executor,
 )
@@ -23,12 +27,12 @@ sync_market_data = dg.define_asset_job(
 rank_premiums = dg.define_asset_job(
     "rank_premiums",
     selection=dg.AssetSelection.assets("premium_rankings").without_checks()
-    | dg.AssetSelection.checks(
-        dg.AssetCheckKey(dg.AssetKey("stock_premiums"), "premium_schema"),
-        dg.AssetCheckKey(dg.AssetKey("stock_premiums"), "quotes_two_sided"),
-        dg.AssetCheckKey(dg.AssetKey("premium_rankings"), "ranking_sorted"),
-    ),
-    description="Check the premiums, rank them, check the ranking.",
+    | _checks("stock_prices", "quote_age")
+    | _checks("option_chains", "rows_logged")
+    | _checks("stock_premiums", "premium_schema", "quotes_two_sided")
+    | _checks("premium_rankings", "ranking_sorted"),
+    description="Check what the tables hold, rank the premiums, check the ranking. Starts by itself after each sync; "
+    "launch it by hand after a change of the ranking's settings.",
     # Also keeps the order of steps that checks.py relies on.
     executor_def=dg.in_process_executor,
 )

@@ -144,4 +144,7 @@ def _result(symbol: str, contracts: int, price: float) -> dict[str, Any]:
         "requests": 1,
         "data_provider": "yahoo",
         "attempts": [{"provider": "yahoo", "error_type": None, "message": None, "requests": 1, "duration_ms": 120.5}],
+        "strikes": [(contracts + 1) // 2],
+        "chain_doubt": None,
+        "chain_note": None,
     }

@@ -6,6 +6,7 @@ Engine, database and Dagster are the real ones. Tests of vendors' words use stan
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from optsync_pipeline.providers.base import (
     ContractQuote,
     FetchError,
     NoOptions,
+    QuotesReply,
     StockQuote,
 )
 from optsync_pipeline.resources import NobodyWatches, PipelineResource, SyncConfig, SyncObserver, sync_run_config
@@ -50,15 +52,21 @@ def lists_nothing(symbol: str) -> FetchError:
 class ScriptedVendor:
     """A Provider. faults: symbol → what it raises; change it between syncs. Symbols without one have a sound chain.
 
-    broken_contracts: symbols whose chain has one contract with a negative bid. hold: while clear, calls wait for it.
+    broken_contracts, crossed_contracts: symbols whose chain has one contract with a negative bid, or an ask below its
+    bid. hold: while clear, calls wait for it.
+    strikes: symbols whose chain is cut off after so many strikes. prices: of the stocks that do not cost 100 $.
     """
 
-    name = "yahoo"
     quote_delay = timedelta(0)
 
-    def __init__(self, faults: Mapping[str, FetchError] | None = None) -> None:
+    def __init__(self, faults: Mapping[str, FetchError] | None = None, *, name: str = "yahoo") -> None:
+        self.name = name
         self.faults = dict(faults or {})
+        self.strikes: dict[str, int] = {}
+        self.prices: dict[str, float] = {}
+        self.expirations: tuple[date, ...] = (EXPIRATION,)
         self.broken_contracts: set[str] = set()
+        self.crossed_contracts: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.hold = threading.Event()
         self.hold.set()
@@ -70,21 +78,45 @@ class ScriptedVendor:
         fault = self.faults.get(request.symbol)
         if fault is not None:
             raise fault
-        contracts = [_contract(request.symbol, kind, strike) for kind in ("put", "call") for strike in STRIKES]
+        given = STRIKES[: self.strikes.get(request.symbol, len(STRIKES))]
+        contracts = [_contract(request.symbol, kind, strike) for kind in ("put", "call") for strike in given]
         if request.symbol in self.broken_contracts:
             contracts[0] = contracts[0]._replace(bid=-1.0)
+        if request.symbol in self.crossed_contracts:
+            contracts[0] = contracts[0]._replace(ask=0.01)
         return ChainReply(
             symbol=request.symbol,
             provider=self.name,
-            quote=StockQuote(current_price=100.0, quoted_at=request.now, previous_close=99.0, volume=1_000_000),
+            quote=self.quote(request.symbol, request.now),
             expirations=(EXPIRATION,),
-            listed_expirations=(EXPIRATION,),
+            listed_expirations=self.expirations,
             contracts=contracts,
             requests=1,
         )
 
+    def quote(self, symbol: str, now: datetime) -> StockQuote:
+        """Return the quote of a stock as of now."""
+        return StockQuote(self.prices.get(symbol, 100.0), quoted_at=now, previous_close=99.0, volume=1_000_000)
+
     def close(self) -> None:
         """Hold nothing."""
+
+
+class QuotingVendor(ScriptedVendor):
+    """A vendor that also gives quotes in bulk. unknown: symbols of which it has none; asked_quotes: each request."""
+
+    symbols_per_request = 50
+
+    def __init__(self, *, name: str = "yahoo") -> None:
+        super().__init__(name=name)
+        self.unknown: set[str] = set()
+        self.asked_quotes: list[list[str]] = []
+
+    def fetch_quotes(self, symbols: Sequence[str], now: datetime) -> QuotesReply:
+        """Answer as the script says."""
+        self.asked_quotes.append(list(symbols))
+        known = [symbol for symbol in symbols if symbol not in self.unknown]
+        return QuotesReply(self.name, {symbol: self.quote(symbol, now) for symbol in known}, requests=1)
 
 
 def _contract(symbol: str, kind: str, strike: float) -> ContractQuote:
@@ -177,6 +209,12 @@ class Bench:
             asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
             raise_on_error=False,
         )
+
+    def ask_of(self, *vendors: ScriptedVendor) -> None:
+        """Have other vendors asked from now on, each as long as it serves."""
+        settings = self.pipeline.settings.model_copy(update={"spillover": False})
+        self.pipeline = replace(self.pipeline, settings=settings, providers=vendors)
+        self.definitions = build_definitions(settings, self.pipeline)
 
     def states(self, asset: str = "stock_premiums") -> dict[str, str]:
         """Return what Dagster says of the partitions of an asset."""

@@ -108,7 +108,8 @@ def test_a_subset_of_the_assets_tells_of_those_alone(bench: Bench) -> None:
 
     assert result.success
     assert set(materialized(result)) == {("option_chains", "AAPL")}
-    assert [evaluation.check_name for evaluation in result.get_asset_check_evaluations()] == ["chain_schema"]
+    found = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
+    assert found == {"chain_schema", "chain_complete", "refused_share", "rows_logged"}
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
@@ -233,3 +234,12 @@ def test_sigterm_ends_the_step_commits_what_came_and_is_no_retry(bench: Bench, d
     assert [row["status"] for row in database.fetch_all("SELECT status FROM sync_jobs")] == ["cancelled"]
     assert not result.filter_events(lambda event: event.event_type_value == "STEP_UP_FOR_RETRY")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_chain_that_came_short_says_so_in_its_stocks_metadata(bench: Bench) -> None:
+    bench.sync(partition="AAPL")
+    bench.vendor.strikes["AAPL"] = 4
+
+    (event, *_) = bench.sync(partition="AAPL").asset_materializations_for_node("market_data")
+
+    assert "yahoo's chain lacked 3 of 7 strikes" in str(event.metadata["chain_note"].value)

@@ -34,6 +34,20 @@ def test_the_latest_session_is_the_last_that_has_begun(now: str, session: date) 
     assert calendar.latest_session(new_york(now)).date == session
 
 
+@pytest.mark.parametrize(
+    ("now", "session"),
+    [
+        pytest.param("2026-07-16 11:31", date(2026, 7, 15), id="while the next trades"),
+        pytest.param("2026-07-16 15:59", date(2026, 7, 15), id="a minute before its close"),
+        pytest.param("2026-07-16 16:00", date(2026, 7, 16), id="at its close"),
+        pytest.param("2026-07-20 09:30", date(2026, 7, 17), id="on Monday's open"),
+        pytest.param("2027-01-04 10:00", date(2026, 12, 31), id="over the turn of the year"),
+    ],
+)
+def test_the_latest_finished_session_is_the_last_that_is_over(now: str, session: date) -> None:
+    assert calendar.latest_finished_sessions(new_york(now), 1)[0].date == session
+
+
 @pytest.mark.parametrize("day", ["2026-11-27", "2026-12-24"])
 def test_an_early_close_ends_the_session_at_one(day: str) -> None:
     session = calendar.session_on(date.fromisoformat(day))

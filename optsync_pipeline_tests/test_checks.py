@@ -7,13 +7,17 @@ check is for is the day on which one is missing.
 import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 
 import dagster as dg
 import pytest
 
 from optsync_pipeline.definitions import build_definitions
+from optsync_pipeline.storage.chunk_rows import write_results
 from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.market_tables import write_chunk
 from optsync_pipeline.storage.table_checks import premiums_in_parts
+from optsync_pipeline_tests.chunks import make_chunk, open_job
 from optsync_pipeline_tests.scripted_vendor import ScriptedVendor, pipeline_of, settings_of
 
 NOW = datetime(2026, 7, 16, 15, 0, tzinfo=UTC)
@@ -214,3 +218,87 @@ def test_a_ranking_with_a_gap_or_out_of_order_fails(
 
     assert not found.passed
     assert fault in str(found.description)
+
+
+def quoted(database: Database, symbol: str, at: datetime) -> None:
+    row = {"symbol": symbol, "current_price": 100, "quoted_at": at, "data_provider": "yahoo", "last_updated": at}
+    insert(database, "stock_data", row)
+
+
+def test_quotes_of_the_latest_finished_session_are_not_old(database: Database, evaluate: Evaluate) -> None:
+    quoted(database, "AAPL", NOW)
+    quoted(database, "MSFT", datetime(2026, 7, 15, 13, 30, tzinfo=UTC))  # Thursday is not over, so Wednesday counts
+
+    found = evaluate("stock_prices", "quote_age")
+
+    assert found.passed
+    assert found.metadata["outdated"].value == 0
+    assert found.metadata["oldest_quote_hours"].value == 25.5
+    assert found.metadata["median_quote_hours"].value == 12.75
+
+
+def test_quotes_from_before_the_latest_finished_session_are_a_warning(database: Database, evaluate: Evaluate) -> None:
+    quoted(database, "AAPL", NOW)
+    quoted(database, "MSFT", datetime(2026, 7, 15, 13, 29, tzinfo=UTC))
+
+    found = evaluate("stock_prices", "quote_age")
+
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.description == (
+        "1 of 2 stocks (50.0 %) have no quote since the session of 2026-07-15 opened; 0 were never quoted"
+    )
+
+
+def test_a_stock_that_was_never_quoted_is_outdated_unless_it_has_nothing_to_quote(
+    database: Database, evaluate: Evaluate
+) -> None:
+    quoted(database, "AAPL", NOW)
+
+    found = evaluate("stock_prices", "quote_age")
+    database.execute("UPDATE stocks SET answer = 'no_options' WHERE symbol = 'MSFT'")
+    after = evaluate("stock_prices", "quote_age")
+
+    assert (found.passed, found.metadata["never_quoted"].value) == (False, 1)
+    assert after.passed
+
+
+def test_the_rows_of_a_sync_are_those_of_the_log(database: Database, evaluate: Evaluate) -> None:
+    job_id = open_job(database, ["AAPL", "MSFT"])
+    write_chunk(database, make_chunk(job_id, ["AAPL", "MSFT"]))
+
+    found = evaluate("option_chains", "rows_logged")
+
+    assert found.passed
+    assert found.description == "stocks that differ: 0"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DELETE FROM option_chains WHERE strike_price = 90", "AAPL (sync 1): 2 of 4 contracts, 3 of 3 premiums"),
+        ("DELETE FROM stock_premiums", "AAPL (sync 1): 4 of 4 contracts, 0 of 3 premiums"),
+        ("DELETE FROM sync_jobs", "AAPL (sync unknown): 4 of 0 contracts, 3 of 0 premiums"),
+    ],
+)
+def test_rows_that_no_sync_wrote_or_that_somebody_deleted_fail(
+    change: str, told: str, database: Database, evaluate: Evaluate
+) -> None:
+    write_chunk(database, make_chunk(open_job(database, ["AAPL"]), ["AAPL"]))
+    database.execute(change)
+
+    found = evaluate("option_chains", "rows_logged")
+
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert found.description == f"stocks that differ: 1; {told}"
+
+
+def test_a_later_failure_or_prices_alone_leave_the_rows_as_logged(database: Database, evaluate: Evaluate) -> None:
+    write_chunk(database, make_chunk(open_job(database, ["AAPL"]), ["AAPL"]))
+    failed = make_chunk(open_job(database, ["AAPL"]), ["AAPL"])
+    failed.results[0] |= {"status": "failed", "options_inserted": 0, "premiums_inserted": 0}
+    prices = make_chunk(open_job(database, ["AAPL"], prices_only=True), ["AAPL"])
+    prices.results[0] |= {"options_inserted": 0, "premiums_inserted": 0}
+    for chunk in (failed, prices):
+        database.run_transaction(partial(write_results, rows=chunk))
+
+    assert evaluate("option_chains", "rows_logged").passed

@@ -32,14 +32,16 @@ def test_the_asset_graph_is_this(definitions: dg.Definitions) -> None:
         "option_chains": ["stock_prices"],
         "stock_premiums": ["option_chains"],
         "premium_rankings": ["stock_premiums"],
+        "sync_jobs": [],
     }
 
 
-def test_a_partition_is_a_symbol_and_the_ranking_has_none(definitions: dg.Definitions) -> None:
+def test_a_partition_is_a_symbol_and_the_ranking_and_the_log_have_none(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = {key.to_user_string(): graph.get(key).partitions_def for key in graph.get_all_asset_keys()}
 
     assert partitioned.pop("premium_rankings") is None
+    assert partitioned.pop("sync_jobs") is None
     assert set(partitioned.values()) == {dg.DynamicPartitionsDefinition(name="symbol")}
 
 
@@ -48,7 +50,13 @@ def test_the_checks_are_these(definitions: dg.Definitions) -> None:
 
     assert {key.to_user_string() for key in graph.asset_check_keys} == {
         "stock_prices:symbols_synced",
+        "stock_prices:price_plausible",
+        "stock_prices:provider_share",
+        "stock_prices:quote_age",
         "option_chains:chain_schema",
+        "option_chains:chain_complete",
+        "option_chains:refused_share",
+        "option_chains:rows_logged",
         "stock_premiums:premium_schema",
         "stock_premiums:quotes_two_sided",
         "premium_rankings:ranking_sorted",
@@ -64,8 +72,16 @@ def test_only_the_premium_schema_blocks(definitions: dg.Definitions) -> None:
 @pytest.mark.parametrize(
     ("job", "assets", "checks"),
     [
-        ("sync_market_data", {"stock_prices", "option_chains", "stock_premiums"}, {"symbols_synced", "chain_schema"}),
-        ("rank_premiums", {"premium_rankings"}, {"premium_schema", "quotes_two_sided", "ranking_sorted"}),
+        (
+            "sync_market_data",
+            {"stock_prices", "option_chains", "stock_premiums"},
+            {"symbols_synced", "price_plausible", "provider_share", "chain_schema", "chain_complete", "refused_share"},
+        ),
+        (
+            "rank_premiums",
+            {"premium_rankings"},
+            {"quote_age", "rows_logged", "premium_schema", "quotes_two_sided", "ranking_sorted"},
+        ),
     ],
 )
 def test_each_job_holds_its_assets_and_its_checks(

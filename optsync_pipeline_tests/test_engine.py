@@ -532,3 +532,16 @@ def test_who_asked_for_the_end_of_a_job_that_was_just_done_does_not_stop_what_is
     sandbox.clear_faults()
     outcomes, _ = run(engine, symbols[:1], continue_job_id=running.job_id, reask=True)
     assert outcomes[symbols[0]].status == "success"
+
+
+def test_a_chain_that_is_cut_off_is_had_whole_from_the_other_vendor(
+    engine: SyncEngine, sandbox: Sandbox, database: Database, symbols: list[str]
+) -> None:
+    before, _ = run(engine, symbols[:5])
+    sandbox.fault("short_chain", provider="yahoo", symbol=symbols[0])
+    after, _ = run(engine, symbols[:5])
+    short = after.pop(symbols[0])
+    assert (short.status, short.data_provider) == ("success", "cboe")
+    assert "; asked once more, cboe gave it whole" in str(short.chain_note)
+    assert count(database, "option_chains", symbols[0]) == before[symbols[0]].options_inserted
+    assert {outcome.chain_note for outcome in after.values()} == {None}

@@ -130,6 +130,13 @@ def test_zero_quotes_are_zero_everywhere(client: Client) -> None:
     assert all(row["bid"] == row["ask"] == row["iv"] == 0 for row in client.cboe("AAPL").json()["data"]["options"])
 
 
+def test_a_short_chain_lacks_the_upper_half_of_the_strikes(client: Client) -> None:
+    whole = {row["strike"] for row in contracts(client.chain("AAPL", MONTHLY)).values()}
+    client.sandbox.fault("short_chain", symbol="AAPL")
+    short = {row["strike"] for row in contracts(client.chain("AAPL", MONTHLY)).values()}
+    assert short == set(sorted(whole)[: len(whole) // 2])
+
+
 def test_crossed_quotes_have_their_bid_above_their_ask(client: Client) -> None:
     client.sandbox.fault("crossed_quotes", symbol="AAPL")
     client.sandbox.fault("crossed_quotes", symbol="KO", every=1)

@@ -19,12 +19,14 @@ from types import FrameType
 import dagster as dg
 
 from optsync_pipeline import partitions
+from optsync_pipeline.assets.freshness import FRESHNESS
 from optsync_pipeline.assets.outcome_events import outcome_metadata, symbols_failed
-from optsync_pipeline.assets.sync_checks import CHECK_SPECS, check_evaluations
+from optsync_pipeline.assets.source_checks import turn_of
+from optsync_pipeline.assets.sync_checks import CHECK_SPECS, check_evaluations, sync_metadata
 from optsync_pipeline.resources import LOCAL_RUN_TAG, MARKET_DATA_OP, PipelineResource, SyncConfig, end_step
 from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
-from optsync_pipeline.storage.table_checks import tally_job
+from optsync_pipeline.storage.job_report import report_job
 from optsync_pipeline.symbols import normalise_symbol
 from optsync_pipeline.sync.engine import JobTakenError, SyncEngine, SyncError, SyncPlan, SyncRun
 from optsync_pipeline.sync.outcome import SymbolOutcome
@@ -37,28 +39,43 @@ EARLIER_RUN_TAGS = ("dagster/parent_run_id", "dagster/root_run_id")
 ASSET_SPECS = [
     dg.AssetSpec(
         "stock_prices",
-        description="The bar of the latest session of each stock, from the quote that came with its chain.",
+        description="The bar of the latest session of each stock, from the quote that came with its chain. A partition "
+        "is a stock: green is synced, red failed, and its last good rows are kept. Red after a sync? `optsync status` "
+        "says why, `optsync retry` asks again.",
         skippable=True,
         kinds={"postgres"},
         group_name="market_data",
+        freshness_policy=FRESHNESS,
     ),
     dg.AssetSpec(
         "option_chains",
         deps=["stock_prices"],
-        description="Every standard contract of the chosen expirations as the vendor quoted it.",
+        description="Every standard contract of the chosen expirations (OPTSYNC_TARGET_DTES) as the vendor quoted it, "
+        "zero and crossed quotes included. What a person would sell is in stock_premiums.",
         skippable=True,
         kinds={"postgres"},
         group_name="market_data",
+        freshness_policy=FRESHNESS,
     ),
     dg.AssetSpec(
         "stock_premiums",
         deps=["option_chains"],
-        description="The sellable contracts with what their seller collects at the bid.",
+        description="The sellable contracts with what their seller collects at the bid: premium and break-even in "
+        "dollars, returns in percent, probability of profit. The ranking chooses among these.",
         skippable=True,
         kinds={"postgres"},
         group_name="market_data",
+        freshness_policy=FRESHNESS,
     ),
 ]
+
+SYNC_JOBS_SPEC = dg.AssetSpec(
+    "sync_jobs",
+    description="The log of syncs, one observation for each that ended: symbols, success share, contracts, requests, "
+    "duration. Its plots show how the syncs go over time. Nothing to launch here.",
+    kinds={"postgres"},
+    group_name="market_data",
+)
 
 
 @dg.multi_asset(
@@ -97,7 +114,10 @@ def market_data(
             context.log.warning(f"{provider} was left out of this run: {reason}")
         if run.cancelled:
             raise _interruption(context, asked_for=run.cancel_requested)
-        evaluations = check_evaluations(tally_job(database, run.job_id))
+        report = report_job(database, run.job_id)
+    if not plan.reask:
+        context.log_event(dg.AssetObservation(SYNC_JOBS_SPEC.key, metadata=sync_metadata(report)))
+    evaluations = check_evaluations(report, turn_of(run.provider_names, pipeline.settings))
     for evaluation in evaluations:
         if evaluation.asset_check_key in context.selected_asset_check_keys:
             yield dg.Output(None, output_name=f"{evaluation.asset_key.path[-1]}_{evaluation.check_name}")

@@ -21,6 +21,8 @@ def outcome_metadata(outcome: SymbolOutcome) -> dict[str, dg.MetadataValue]:
     }
     if outcome.error_type is not None:
         metadata["reason"] = dg.MetadataValue.text(f"{outcome.error_type}: {outcome.error_message}")
+    if outcome.chain_note is not None:
+        metadata["chain_note"] = dg.MetadataValue.text(outcome.chain_note)
     if outcome.data_provider is not None:
         metadata["provider"] = dg.MetadataValue.text(outcome.data_provider)
     if outcome.quoted_at is not None:

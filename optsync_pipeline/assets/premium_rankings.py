@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from optsync_pipeline.assets.freshness import FRESHNESS
 from optsync_pipeline.calendar import latest_session
 from optsync_pipeline.options.ranking import STRATEGIES, RankingLimits
 from optsync_pipeline.resources import PipelineResource
@@ -20,9 +21,11 @@ ROWS_SHOWN = 10
 
 @dg.asset(
     deps=["stock_premiums"],
-    description="The best contract of each symbol for each strategy, by monthly_return; replaced whole each time.",
+    description="The best contract of each symbol for each strategy, by monthly_return; replaced whole each time. What "
+    "may be ranked is set by OPTSYNC_MIN_ABS_DELTA and the settings beside it. `optsync rankings` prints it.",
     kinds={"postgres"},
     group_name="market_data",
+    freshness_policy=FRESHNESS,
 )
 def premium_rankings(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]

@@ -6,6 +6,7 @@ stocks, stock_lists             stocks import, add, remove, list
 sync, retry, progress, summary  a sync: what is seen while it runs, what is said at its end
 cancel                          its end, asked for from another terminal
 status, job_view, watching      what runs, how far it is, and what became of syncs
+checks                          what the data checks last found
 rankings                        what they are for
 providers, provider_states      the vendors: limits, breakers, health
 services, processes             up, down
@@ -27,6 +28,7 @@ import click
 from optsync_pipeline.cli.alerts import alerts
 from optsync_pipeline.cli.app import App
 from optsync_pipeline.cli.cancel import cancel
+from optsync_pipeline.cli.checks import checks
 from optsync_pipeline.cli.command import group
 from optsync_pipeline.cli.database import db
 from optsync_pipeline.cli.demo import demo
@@ -72,6 +74,7 @@ PARTS = (
     retry,
     cancel,
     status,
+    checks,
     rankings,
     providers,
     robinhood,

@@ -4,6 +4,7 @@ Whom to ask is router.py's. Also here: whether a reply's quotes are alive, as qu
 """
 
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from optsync_pipeline.providers.base import (
     Answer,
@@ -32,6 +33,13 @@ class Attempt:
     duration_ms: float
 
 
+class ChainDoubt(NamedTuple):
+    """That a chain lacks what its provider gave before, and what asking once more found (sync/whole_chains.py)."""
+
+    kind: Literal["mended", "agreed", "unanswered"]
+    note: str
+
+
 @dataclass(frozen=True, slots=True)
 class FetchResult:
     """What came of a symbol: a reply, or an error, or neither where the stop event came before anything was known.
@@ -39,7 +47,7 @@ class FetchResult:
     refused: the contracts of the first reply whose quotes were judged dead, by refused_provider; also where a later
     provider delivered. retry_count: tries after the first of each provider. requests: on the wire, failed ones
     included. answers: (provider, error_type) of each that said that there is nothing to have.
-    stopped: the stop event cut it short, so that an error is not the last word.
+    stopped: the stop event cut it short, so that an error is not the last word. doubt: a chain that came short.
     """
 
     symbol: str
@@ -52,6 +60,7 @@ class FetchResult:
     refused_provider: str | None = None
     answers: tuple[tuple[str, str], ...] = ()
     stopped: bool = False
+    doubt: ChainDoubt | None = None
 
 
 class Tries:

@@ -31,6 +31,7 @@ MARKET_FAULTS = {
     "delisted": "not known: status 404, or `status` (200 at Yahoo: a quote of years ago without a price)",
     "no_options": "a quote, and no expirations",
     "empty_chain": "expirations, and no contracts in them",
+    "short_chain": "the chain is cut off: the contracts of the upper half of the strikes are missing",
     "zero_quotes": "every bid and ask is 0 (each n-th with `every`)",
     "crossed_quotes": "each fifth (`every`) quote has its bid above its ask",
     "null_strike": "each fifth (`every`) strike is null; at Cboe, its contract symbol is cut off",

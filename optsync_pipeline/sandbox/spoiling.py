@@ -71,7 +71,9 @@ class SpoiledMarket:
 
 def _spoiled(chain: Chain, fault: Fault) -> Chain:
     if fault.kind == "empty_chain":
-        return _emptied(chain)
+        return _only(chain, np.zeros(len(chain), dtype=np.bool_))
+    if fault.kind == "short_chain":
+        return _only(chain, np.asarray(chain.strike < np.median(chain.strike), dtype=np.bool_))
     if fault.kind == "zero_quotes":
         hit = _each(chain, fault.every or 1)
         return replace(
@@ -124,7 +126,8 @@ def _without(figures: FloatArray, hit: np.typing.NDArray[np.bool_]) -> FloatArra
     return np.where(hit, np.nan, figures)
 
 
-def _emptied(chain: Chain) -> Chain:
+def _only(chain: Chain, kept: np.typing.NDArray[np.bool_]) -> Chain:
     columns = {name: getattr(chain, name) for name in Chain.__dataclass_fields__}
-    none: dict[str, Any] = {name: value[:0] for name, value in columns.items() if isinstance(value, np.ndarray)}
-    return replace(chain, contract_symbols=[], **none)
+    some: dict[str, Any] = {name: value[kept] for name, value in columns.items() if isinstance(value, np.ndarray)}
+    symbols = [name for name, is_kept in zip(chain.contract_symbols, kept, strict=True) if is_kept]
+    return replace(chain, contract_symbols=symbols, **some)

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 _RESULT_COLUMNS = (
     "job_id", "symbol", "status", "started_at", "completed_at", "duration_ms", "options_fetched", "options_inserted",
     "options_rejected", "premiums_inserted", "current_price", "expirations", "quoted_at", "error_type",
-    "error_message", "retry_count", "requests", "data_provider", "attempts",
+    "error_message", "retry_count", "requests", "data_provider", "attempts", "strikes", "chain_doubt", "chain_note",
 )  # fmt: skip
 
 

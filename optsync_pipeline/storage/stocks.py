@@ -21,6 +21,12 @@ class StoredQuotes:
     two_sided: int
 
 
+class ChainSize(NamedTuple):
+    """How many distinct strikes a chain had at each of its expirations."""
+
+    strikes: Mapping[date, int]
+
+
 class KnownExpirations(NamedTuple):
     """Expirations that are listed for a stock, and the provider that listed them."""
 
@@ -108,6 +114,13 @@ def stored_quotes(database: Database, symbols: Sequence[str]) -> dict[str, Store
         row["symbol"]: StoredQuotes(row["quoted_at"], tuple(sorted(row["expirations"])), row["two_sided"])
         for row in rows
     }
+
+
+def last_chain_size(database: Database, symbol: str, provider: str, *, since: datetime) -> ChainSize | None:
+    """Return how large a provider's last chain of a symbol was, where it gave one since then."""
+    params = {"symbol": symbol, "provider": provider, "since": since}
+    row = database.fetch_one("find_chain_size", params)
+    return ChainSize(dict(zip(row["expirations"], row["strikes"], strict=True))) if row else None
 
 
 def _symbols(database: Database, query: str, **params: Any) -> list[str]:

@@ -1,4 +1,7 @@
-"""What the checks ask of the tables: broken rows, counts of a job, the ranking in its order. Judged in checks.py."""
+"""What the checks ask of the tables: broken rows, ages, the log's rows, counts of a job, the ranking in its order.
+
+Judged in checks.py. What the checks of a sync ask beside the counts is in job_report.py.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -56,6 +59,27 @@ class JobTally:
     refused_by_rule: dict[str, int]
 
 
+class QuoteAges(NamedTuple):
+    """Active stocks with options: all, those ever quoted, those not since a time; oldest and median quote time."""
+
+    stocks: int
+    quoted: int
+    outdated: int
+    oldest: datetime | None
+    median: datetime | None
+
+
+class UnloggedRows(NamedTuple):
+    """A symbol of which a table holds other rows than its last sync wrote; job_id None where no sync is known."""
+
+    symbol: str
+    job_id: int | None
+    chains_logged: int
+    chains_there: int
+    premiums_logged: int
+    premiums_there: int
+
+
 def premiums_in_parts(database: Database) -> Iterator[pd.DataFrame]:
     """Yield stock_premiums in parts of one consistent view: a sync may go on meanwhile.
 
@@ -88,6 +112,18 @@ def count_broken_quotes(database: Database) -> BrokenQuotes:
 def ranked_returns(database: Database) -> list[RankedReturn]:
     """Return premium_rankings by strategy and rank."""
     return [RankedReturn(**row) for row in database.fetch_all("list_ranked_returns")]
+
+
+def quote_ages(database: Database, *, since: datetime) -> QuoteAges:
+    """Count the active stocks by whether they were quoted since a time."""
+    row = database.fetch_one("count_quote_ages", {"since": since})
+    return QuoteAges(**row) if row else QuoteAges(0, 0, 0, None, None)
+
+
+def unlogged_rows(database: Database) -> list[UnloggedRows]:
+    """Return the symbols whose rows in option_chains or stock_premiums are not those of the sync log."""
+    rows = database.fetch_all("list_unlogged_rows")
+    return [UnloggedRows(**{name: row[name] for name in UnloggedRows._fields}) for row in rows]
 
 
 def tally_job(database: Database, job_id: int) -> JobTally:

@@ -23,6 +23,7 @@ from optsync_pipeline.sync.frames import (
     stock_data_frame,
     stock_prices_frame,
 )
+from optsync_pipeline.sync.whole_chains import strikes_of
 
 ANSWER_TYPES = frozenset({NoOptions.error_type, UnknownSymbol.error_type})
 
@@ -114,6 +115,9 @@ def result_row(one: Fetched, error: FetchError | None, now: datetime) -> Row:
         "requests": result.requests,
         "data_provider": reply.provider if reply else None,
         "attempts": [asdict(attempt) for attempt in result.attempts],
+        "strikes": strikes_of(reply) if reply and reply.expirations else None,
+        "chain_doubt": result.doubt.kind if result.doubt else None,
+        "chain_note": result.doubt.note if result.doubt else None,
     }
 
 

@@ -18,8 +18,9 @@ import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
-from optsync_pipeline.fetching.router import FetchResult, Router, Steps
+from optsync_pipeline.fetching.router import FetchResult, Steps
 from optsync_pipeline.providers.base import ChainRequest, VendorFault
 from optsync_pipeline.storage.errors import StorageError
 from optsync_pipeline.storage.stocks import KnownExpirations
@@ -27,6 +28,14 @@ from optsync_pipeline.storage.stocks import KnownExpirations
 log = logging.getLogger(__name__)
 
 MAX_PUT_ASIDE_PER_THREAD = 25
+
+
+class Asking(Protocol):
+    """Who is asked for chains: a Router, or what stands between."""
+
+    def steps(self, request: ChainRequest, *, last: Collection[str] = ()) -> Steps[FetchResult]:
+        """Return what came of a symbol, yielding where it has to wait. last: providers to ask after all others."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class FetchPool:
 
     def __init__(
         self,
-        router: Router,
+        router: Asking,
         symbols: Sequence[str],
         *,
         target_dtes: tuple[int, ...],

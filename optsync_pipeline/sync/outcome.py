@@ -36,6 +36,8 @@ class SymbolOutcome:
     requests: int = 0
     data_provider: str | None = None
     attempts: tuple[Attempt, ...] = field(default=())
+    chain_note: str | None = None
+    """What was gone of the chain compared with the last one, and what asking once more found."""
     already_done: bool = False
     """Whether an earlier run of the same job did it and this run only tells of it."""
 
@@ -60,5 +62,6 @@ def outcome_from_row(row: Mapping[str, Any], *, already_done: bool = True) -> Sy
         requests=row["requests"],
         data_provider=row["data_provider"],
         attempts=attempts,
+        chain_note=row["chain_note"],
         already_done=already_done,
     )

@@ -22,9 +22,11 @@ from optsync_pipeline.sync.chunk_builder import ChunkBuilder
 from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
 from optsync_pipeline.sync.plan import SyncPlan, Work
+from optsync_pipeline.sync.price_doubts import confirm_prices
 from optsync_pipeline.sync.price_fetch import PriceFetch
 from optsync_pipeline.sync.proof import AnswerProof
 from optsync_pipeline.sync.remembered import remembered_fetches
+from optsync_pipeline.sync.whole_chains import WholeChains
 
 # A chunk is committed when it is full or when its first reply has waited this long: under a vendor's rate limit a
 # hundred replies take minutes, and a killed process must not lose them.
@@ -60,6 +62,8 @@ class SyncRun:
     ) -> None:
         self.job_id = lock.job_id
         self.total = len(work.todo) + len(work.done)
+        self.provider_names = tuple(provider.name for provider in providers)
+        """Who may be asked, in their order."""
         self.cancelled = False
         """Whether a stop came before the end; known once the iteration is over."""
         self.cancel_requested = False
@@ -154,6 +158,9 @@ class SyncRun:
         pool.start()
         for fetched in self._chunks(pool, len(todo), router):
             self._commit(fetched, proof)
+        if not self.cancelled:
+            givers = self._bulk_givers()
+            confirm_prices(self._database, router, givers, self.job_id, clock=self._clock, stop=self._stop)
         self._note_left_out(router)
         self._finish()
 
@@ -173,10 +180,9 @@ class SyncRun:
     def _pool(self, router: Router, todo: list[str]) -> FetchPool | PriceFetch:
         settings = self._settings
         if self._plan.prices_only:
-            givers = {provider.name: provider for provider in self._providers if isinstance(provider, BulkQuotes)}
-            return PriceFetch(router, givers, todo, clock=self._clock, stop=self._stop)
+            return PriceFetch(router, self._bulk_givers(), todo, clock=self._clock, stop=self._stop)
         return FetchPool(
-            router,
+            WholeChains(router, self._database, self._clock),
             todo,
             target_dtes=self._plan.target_dtes or settings.target_dtes,
             known_expirations=stocks.known_expirations(self._database, todo, on_or_after=new_york_date(self._clock())),
@@ -187,6 +193,9 @@ class SyncRun:
             room=settings.chunk_symbols,
             avoid=self._work.avoid,
         )
+
+    def _bulk_givers(self) -> dict[str, BulkQuotes]:
+        return {provider.name: provider for provider in self._providers if isinstance(provider, BulkQuotes)}
 
     def _skip_remembered(self) -> list[str]:
         """Skip the symbols of which it is known that there is nothing to have; return the others."""

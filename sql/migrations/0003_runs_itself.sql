@@ -94,3 +94,16 @@ COMMENT ON COLUMN alert_watch.since IS 'Jobs that ended before are not told.';
 ALTER TABLE sync_jobs ADD COLUMN alerts_saw timestamptz;
 COMMENT ON COLUMN sync_jobs.alerts_saw IS 'completed_at as it was when the alert rules last looked at the job.';
 COMMENT ON COLUMN refresh_requests.request_id IS 'Counts up.';
+
+-- What is doubted of a symbol's reply, and what asking once more found.
+ALTER TABLE sync_stock_results
+    ADD COLUMN strikes integer[],
+    ADD COLUMN chain_doubt text CHECK (chain_doubt IN ('mended', 'agreed', 'unanswered')),
+    ADD COLUMN chain_note text,
+    ADD COLUMN price_doubt text CHECK (price_doubt IN ('confirmed', 'contradicted', 'unanswered')),
+    ADD COLUMN price_note text;
+COMMENT ON COLUMN sync_stock_results.strikes IS 'Distinct strikes in the reply, for each of expirations: the measure of the same vendor''s next reply.';
+COMMENT ON COLUMN sync_stock_results.chain_doubt IS 'Null: as complete as the vendor''s last chain. Else a part was gone and it was asked for again: mended, agreed (the second reply lacks it too), unanswered.';
+COMMENT ON COLUMN sync_stock_results.chain_note IS 'What was gone of the chain, and which reply is kept.';
+COMMENT ON COLUMN sync_stock_results.price_doubt IS 'Null: not asked. Else the price is beyond 3 standard deviations of its 20 daily returns, and a second vendor''s quote: confirmed, contradicted, unanswered.';
+COMMENT ON COLUMN sync_stock_results.price_note IS 'What the second vendor said of the price.';

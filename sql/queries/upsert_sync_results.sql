@@ -3,7 +3,7 @@
 INSERT INTO sync_stock_results (
     job_id, symbol, status, started_at, completed_at, duration_ms, options_fetched, options_inserted,
     options_rejected, premiums_inserted, current_price, expirations, quoted_at, error_type,
-    error_message, retry_count, requests, data_provider, attempts
+    error_message, retry_count, requests, data_provider, attempts, strikes, chain_doubt, chain_note
 )
 VALUES %s
 ON CONFLICT (job_id, symbol) DO UPDATE SET
@@ -23,4 +23,9 @@ ON CONFLICT (job_id, symbol) DO UPDATE SET
     retry_count = sync_stock_results.retry_count + excluded.retry_count,
     requests = sync_stock_results.requests + excluded.requests,
     data_provider = excluded.data_provider,
-    attempts = sync_stock_results.attempts || excluded.attempts
+    attempts = sync_stock_results.attempts || excluded.attempts,
+    strikes = excluded.strikes,
+    chain_doubt = excluded.chain_doubt,
+    chain_note = excluded.chain_note,
+    price_doubt = NULL,
+    price_note = NULL
