@@ -74,7 +74,17 @@ def bound(**about: Any) -> Iterator[None]:
         yield
 
 
-class LogFile(logging.Handler):
+class _Discreet(logging.Handler):
+    """Tells of a line that cannot be made without its arguments, which the standard library would print."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Name the place and the kind of fault."""
+        fault = sys.exc_info()[0]
+        where = f"{record.pathname}:{record.lineno}"
+        sys.stderr.write(f"optsync: warning: a log line of {where} cannot be made: {fault and fault.__name__}\n")
+
+
+class LogFile(_Discreet):
     """Appends JSON lines to a file that several processes share; when it is full it becomes NAME.1, and so on.
 
     A file that cannot be written is told once on standard error, and hurts nobody.
@@ -158,7 +168,7 @@ class LogFile(logging.Handler):
             sys.stderr.write(f"optsync: warning: {self.path} cannot be written: {error.strerror}\n")
 
 
-class Terminal(logging.StreamHandler[Any]):
+class Terminal(_Discreet, logging.StreamHandler[Any]):
     """Writes lines for a person to standard error as it is at that moment: a progress bar puts its own in its place."""
 
     def __init__(self) -> None:
@@ -217,6 +227,8 @@ def _formatter(for_person: bool) -> logging.Formatter:
 def _redacted_in_order(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take secrets out of every field, and put first what each line has."""
     order = ("time", "level", "logger", "event", *_CONTEXT)
+    for name in ("message", "asctime"):  # left on the record by another handler's formatter
+        line.pop(name, None)
     clean: dict[str, Any] = redact(line)
     return {name: clean[name] for name in order if name in clean} | clean
 

@@ -73,12 +73,18 @@ class SharedLook(Generic[T]):
 class Readings:
     """The figures of the data and the heartbeats of Dagster's daemons. Both getters raise StorageError."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        fresh_seconds: float = FRESH_SECONDS,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self._databases: dict[str, Database] = {}
-        self._figures = SharedLook(self._read_figures)
-        self._heartbeats = SharedLook(self._read_heartbeats)
+        self._figures = SharedLook(self._read_figures, fresh_seconds=fresh_seconds)
+        self._heartbeats = SharedLook(self._read_heartbeats, fresh_seconds=fresh_seconds)
 
     def figures(self) -> Figures:
         """Return what the database says."""
