@@ -25,10 +25,10 @@ log = logging.getLogger("optsync_pipeline.test")
 
 PLANTED = {
     "robinhood_password": "tomato soup/1",
-    "robinhood_mfa_secret": "JBSWY3DPEHPK3PXP",
-    "polygon_api_key": "pk_planted_0001",
-    "database_url": "postgresql://optsync:data%2Fb4se@db.example.com:5432/optsync",
-    "dagster_database_url": "postgresql://optsync:d4gster-pw@db.example.com:5432/dagster",
+    "robinhood_mfa_secret": "JBSWY3DPEHPK3PXP",  # pragma: allowlist secret
+    "polygon_api_key": "pk_planted_0001",  # pragma: allowlist secret
+    "database_url": "postgresql://optsync:data%2Fb4se@db.example.com:5432/optsync",  # pragma: allowlist secret
+    "dagster_database_url": "postgresql://optsync:d4gster-pw@db.example.com:5432/dagster",  # pragma: allowlist secret
     "alert_urls": "tgram://123456789:planted-bot-key/42,discord://99999999/planted_webhook",
 }
 SECRETS = (

@@ -82,6 +82,7 @@ class Readings:
     ) -> None:
         self.settings = settings
         self.clock = clock
+        session_before_latest(clock())  # the calendar takes a second to build, which is not to be a scrape's
         self._databases: dict[str, Database] = {}
         self._figures = SharedLook(self._read_figures, fresh_seconds=fresh_seconds)
         self._heartbeats = SharedLook(self._read_heartbeats, fresh_seconds=fresh_seconds)
