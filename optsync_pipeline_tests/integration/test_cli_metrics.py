@@ -15,8 +15,8 @@ from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.storage import stocks
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline_tests.commands import run_program, settings_of_test, start_program
+from optsync_pipeline_tests.scraping import get, only, scrape
 from optsync_pipeline_tests.test_logs import lines_of
-from optsync_pipeline_tests.test_metrics_server import get, only, scrape
 
 __all__ = ["settings_of_test"]
 
