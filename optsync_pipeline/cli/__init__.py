@@ -10,6 +10,7 @@ checks                          what the data checks last found
 rankings                        what they are for
 providers, provider_states      the vendors: limits, breakers, health
 services, processes             up, down
+metrics                         /metrics and /health over HTTP
 robinhood                       its first login
 alerts                          who is told what, unasked
 demo, sandbox                   the sandbox market, and the whole tour on it
@@ -35,6 +36,7 @@ from optsync_pipeline.cli.demo import demo
 from optsync_pipeline.cli.doctor import doctor
 from optsync_pipeline.cli.environment import env
 from optsync_pipeline.cli.errors import OK, ending_of
+from optsync_pipeline.cli.metrics import metrics
 from optsync_pipeline.cli.providers import providers
 from optsync_pipeline.cli.rankings import rankings
 from optsync_pipeline.cli.retry import retry
@@ -79,6 +81,7 @@ PARTS = (
     providers,
     robinhood,
     alerts,
+    metrics,
     doctor,
     db,
     env,
@@ -107,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ending = ending_of(error)
         click.echo(f"optsync: error: {ending.message}", err=True)
         return ending.exit_code
+    finally:
+        app.close()
 
 
 def _take_signals() -> None:

@@ -14,6 +14,7 @@ How often one provider is asked again is retry.py's; what a vendor's reply means
 no FetchError is a bug and passes through.
 """
 
+import logging
 import math
 import threading
 import time
@@ -36,6 +37,7 @@ from optsync_pipeline.fetching.rate_limit import (
 )
 from optsync_pipeline.fetching.retry import Steps, Wait, ask_patiently
 from optsync_pipeline.fetching.story import Attempt, FetchResult, Story, Tries, judge_reply
+from optsync_pipeline.logs import bound
 from optsync_pipeline.providers.base import (
     Answer,
     ChainReply,
@@ -49,6 +51,8 @@ from optsync_pipeline.providers.base import (
 )
 from optsync_pipeline.providers.transport import METER, gated
 from optsync_pipeline.storage.provider_limits import Offer, ProviderLimits
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", ChainReply, QuotesReply)
 
@@ -229,7 +233,10 @@ class Router:
             if (reason := self._standing.left_out.get(first.provider)) is not None:
                 tries.add(0)  # it was left out while this one waited for its token
                 raise type(reason)(str(reason))
-            return self._call(token, call, tries)
+            with bound(provider=first.provider):
+                if tries.requests:
+                    log.info("asking again, try %d", len(tries.requests) + 1)
+                return self._call(token, call, tries)
 
         try:
             return (
@@ -269,6 +276,8 @@ class Router:
                 reply = call()
         except FetchError as error:
             tries.add(error.requests, None if gate.shut else error)
+            told = {"error_type": error.error_type, "try": len(tries.requests), "requests": error.requests}
+            log.info("try %d failed: %s", len(tries.requests), error, extra=told)
             if not gate.shut:
                 self._note_failure(gate, error, METER.failures - failures_before)
             raise

@@ -107,3 +107,16 @@ COMMENT ON COLUMN sync_stock_results.chain_doubt IS 'Null: as complete as the ve
 COMMENT ON COLUMN sync_stock_results.chain_note IS 'What was gone of the chain, and which reply is kept.';
 COMMENT ON COLUMN sync_stock_results.price_doubt IS 'Null: not asked. Else the price is beyond 3 standard deviations of its 20 daily returns, and a second vendor''s quote: confirmed, contradicted, unanswered.';
 COMMENT ON COLUMN sync_stock_results.price_note IS 'What the second vendor said of the price.';
+
+CREATE TABLE metric_totals (
+    metric text NOT NULL,
+    provider text NOT NULL,
+    kind text NOT NULL,
+    total double precision NOT NULL CHECK (total >= 0),
+    PRIMARY KEY (metric, provider, kind)
+);
+COMMENT ON TABLE metric_totals IS 'What `optsync metrics` counts, since the first sync. It only grows, whatever becomes of old jobs.';
+COMMENT ON COLUMN metric_totals.metric IS 'What is counted; docs/operations.md lists what is made of it.';
+COMMENT ON COLUMN metric_totals.provider IS 'The vendor that it is about; empty where it is about none.';
+COMMENT ON COLUMN metric_totals.kind IS 'A status, an error_type, or the upper bound in seconds of a histogram''s bucket; empty where there are no kinds.';
+COMMENT ON COLUMN metric_totals.total IS 'How many, or how many seconds. Of a bucket: those above the bucket before.';
