@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def remove(app: App, symbols: tuple[str, ...]) -> None:
         if unknown:
             raise CommandError(f"not among the stocks: {', '.join(unknown)}; `optsync stocks list` shows them")
         with app.open_instance() as instance:
-            removed = deactivate(database, wanted)
+            removed = deactivate(database, wanted, datetime.now(UTC))
             for symbol in removed:
                 instance.delete_dynamic_partition(DIMENSION, symbol)
     click.echo(f"{_count(len(removed), 'stock')} removed: {', '.join(removed)}; what was synced of them stays")

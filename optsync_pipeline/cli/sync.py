@@ -179,7 +179,7 @@ def _select(
         return selection.select_named(database, symbols)
     if everything:
         return selection.select_all(database)
-    return selection.select_failed(database) if stale is None else selection.select_stale(database, stale, now)
+    return selection.select_failed(database) if stale is None else selection.select_older(database, stale, now)
 
 
 def _nothing_selected(sync_type: str) -> int:
