@@ -85,6 +85,7 @@ def test_jobs_schedules_and_sensors_are_these_and_run_unattended(definitions: dg
     assert {(s.name, s.default_status.value, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
         ("ranking_sensor", "RUNNING", 30),
         ("failed_symbols_sensor", "RUNNING", 30),
+        ("universe_sensor", "RUNNING", 30),
     }
 
 

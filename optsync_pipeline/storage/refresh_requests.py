@@ -25,3 +25,9 @@ def claim_requests(database: Database, now: datetime, limit: int) -> list[str]:
     """
     rows = database.fetch_all("claim_refresh_requests", {"now": now, "limit": limit})
     return [row["symbol"] for row in rows]
+
+
+def results_since(database: Database, symbols: Sequence[str], since: datetime) -> dict[str, str]:
+    """Return what became of those of the symbols that were synced after a time: success, or the kind of error."""
+    rows = database.fetch_all("list_results_since", {"symbols": list(symbols), "since": since})
+    return {row["symbol"]: row["error_type"] or row["status"] for row in rows}

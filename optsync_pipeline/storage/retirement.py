@@ -31,3 +31,12 @@ def retire_stocks(database: Database, now: datetime) -> list[RetiredStock]:
     }
     rows = database.fetch_all("retire_stocks", params)
     return sorted(RetiredStock(row["symbol"], row["inactive_reason"]) for row in rows)
+
+
+def retired_since(database: Database, since: datetime) -> list[RetiredStock]:
+    """Return the stocks that were retired at or after a time and are not back, by symbol."""
+    query = (
+        "SELECT symbol, inactive_reason FROM stocks"
+        " WHERE inactive_since >= %s AND inactive_reason <> 'removed' ORDER BY symbol"
+    )
+    return [RetiredStock(row["symbol"], row["inactive_reason"]) for row in database.fetch_all(query, (since,))]

@@ -12,6 +12,9 @@ from psycopg2.extras import execute_values
 
 from optsync_pipeline.storage.database import Database
 
+MANUAL = "manual"
+"""The source of what a person put on a list; else it is the file, and its section."""
+
 
 class WatchlistError(Exception):
     """There is no such watchlist, or there is one already. The text names it and those that exist."""
@@ -41,7 +44,7 @@ def require_watchlist(database: Database, name: str) -> None:
         raise WatchlistError(f"there is no watchlist {name!r}; {there_are}")
 
 
-def create_watchlist(database: Database, name: str, now: datetime, *, source: str = "manual") -> None:
+def create_watchlist(database: Database, name: str, now: datetime, *, source: str = MANUAL) -> None:
     """Make an empty watchlist. Raises WatchlistError where it exists. The name must fit the table's rule."""
     insert = "INSERT INTO tv_watchlists (name, source, updated_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
     if not database.execute(insert, (name, source, now)):
@@ -51,19 +54,49 @@ def create_watchlist(database: Database, name: str, now: datetime, *, source: st
 def put_on(database: Database, name: str, sources: Mapping[str, str], now: datetime) -> int:
     """Put stocks on a watchlist, each with where it came from; return how many are new on it. The stocks must exist."""
     require_watchlist(database, name)
+
+    def write(cursor: psycopg2.extensions.cursor) -> int:
+        added = _insert(cursor, name, sources, now)
+        if added:
+            _note_change(cursor, name, now)
+        return added
+
+    return database.run_transaction(write)
+
+
+def replace_imported(
+    database: Database, name: str, sources: Mapping[str, str], now: datetime, *, source: str
+) -> tuple[int, int]:
+    """Make what an import put on a watchlist be these stocks; what was put there by hand stays.
+
+    The watchlist is made where there is none. Returns how many stocks came on it and how many went. They must exist.
+    """
+    create = "INSERT INTO tv_watchlists (name, source, updated_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+    delete = "DELETE FROM tv_watchlist_symbols WHERE watchlist_name = %s AND source <> %s AND symbol <> ALL(%s)"
+
+    def write(cursor: psycopg2.extensions.cursor) -> tuple[int, int]:
+        cursor.execute(create, (name, source, now))
+        cursor.execute(delete, (name, MANUAL, list(sources)))
+        removed = cursor.rowcount
+        added = _insert(cursor, name, sources, now)
+        if added or removed:
+            _note_change(cursor, name, now)
+        return added, removed
+
+    return database.run_transaction(write)
+
+
+def _insert(cursor: psycopg2.extensions.cursor, name: str, sources: Mapping[str, str], now: datetime) -> int:
     insert = (
         "INSERT INTO tv_watchlist_symbols (watchlist_name, symbol, source, updated_at) VALUES %s"
         " ON CONFLICT (watchlist_name, symbol) DO NOTHING RETURNING symbol"
     )
     values = [(name, symbol, source, now) for symbol, source in sorted(sources.items())]
+    return len(execute_values(cursor, insert, values, page_size=1000, fetch=True))
 
-    def write(cursor: psycopg2.extensions.cursor) -> int:
-        added = len(execute_values(cursor, insert, values, page_size=1000, fetch=True))
-        if added:
-            cursor.execute("UPDATE tv_watchlists SET updated_at = %s WHERE name = %s", (now, name))
-        return added
 
-    return database.run_transaction(write)
+def _note_change(cursor: psycopg2.extensions.cursor, name: str, now: datetime) -> None:
+    cursor.execute("UPDATE tv_watchlists SET updated_at = %s WHERE name = %s", (now, name))
 
 
 def take_off(database: Database, name: str, symbols: Sequence[str], now: datetime) -> list[str]:
