@@ -64,11 +64,11 @@ class Home:
         return subprocess.run(command, env=self._environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def sync(self, *arguments: str, settings: Mapping[str, str] | None = None) -> MeasuredSync:
-        """Run a sync of all stocks to its end. settings: for this one alone."""
+        """Run a sync of all stocks, fresh ones too, to its end. settings: for this one alone."""
         self._sandbox.reset_requests()
         begun = time.monotonic()
         ended = subprocess.run(
-            [_OPTSYNC, "sync", "--all", *arguments],
+            [_OPTSYNC, "sync", "--all", "--fresh", *arguments],
             env={**self._environment, **(settings or {})},
             check=False,
             stdout=subprocess.DEVNULL,

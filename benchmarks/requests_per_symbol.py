@@ -24,7 +24,7 @@ def sync_twice(sandbox: Sandbox, provider: str) -> MeasuredSync:
     """Return the second of two syncs at one vendor."""
     with new_home(sandbox, sandbox.environment_of(provider)) as home:
         home.sync()
-        return home.sync("--fresh")
+        return home.sync()
 
 
 def report_chains(sandbox: Sandbox, provider: str) -> bool:

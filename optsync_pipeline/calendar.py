@@ -44,6 +44,33 @@ def is_market_open(now: dt.datetime) -> bool:
     return now < latest_session(now).close
 
 
+def before_market_time(now: dt.datetime, market_time: dt.timedelta) -> dt.datetime:
+    """Return the earliest time from which to `now` the exchange was open no longer than `market_time`.
+
+    Nights, weekends and holidays don't count: an hour of market time before a Monday's 10:00 is Friday's 15:30.
+    """
+    moment, left = now, market_time
+    while True:
+        session = latest_session(moment)
+        open_for = min(moment, session.close) - session.open
+        if left < open_for:
+            return min(moment, session.close) - left
+        left -= open_for
+        # Just before the open, so that the latest session is the one before.
+        moment = session.open - dt.timedelta(microseconds=1)
+
+
+def fresh_since(now: dt.datetime, market_time: dt.timedelta) -> dt.datetime:
+    """Return since when a stock must have been asked for what is stored of it to count as fresh.
+
+    No more than `market_time` of trading may lie between, and no close: what was asked for before a close misses the
+    session's last prices, which are fresh from then until `market_time` after the next open.
+    """
+    session = latest_session(now)
+    last_close = session.close if session.close <= now else latest_session(session.open - dt.timedelta(seconds=1)).close
+    return max(last_close, before_market_time(now, market_time))
+
+
 def session_on(day: dt.date) -> Session | None:
     """Return the session of a New York date, or None where the exchange is closed that day."""
     sessions = _sessions(day.year)

@@ -12,6 +12,7 @@ import dagster as dg
 from optsync_pipeline import partitions
 from optsync_pipeline.alerts.sensor import alert_sensor
 from optsync_pipeline.resources import MAX_REASKED_SYMBOLS, PipelineResource, failed_again_config, sync_run_config
+from optsync_pipeline.sensors_universe import universe_sensor
 from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.errors import StorageError
 
@@ -84,4 +85,4 @@ def reask_request(job_id: int, symbol: str, target_dtes: Sequence[int]) -> dg.Ru
     )
 
 
-SENSORS = [ranking_sensor, failed_symbols_sensor, alert_sensor]
+SENSORS = [ranking_sensor, failed_symbols_sensor, universe_sensor, alert_sensor]

@@ -62,6 +62,8 @@ class Settings(AlertSettings):
     spillover: bool = True
 
     target_dtes: Annotated[tuple[int, ...], NoDecode] = (30,)
+    price_fresh_minutes: int = Field(default=5, ge=0, le=390)
+    chain_fresh_minutes: int = Field(default=60, ge=0, le=390)
     max_concurrent_fetches: int = Field(default=10, ge=1, le=100)
     chunk_symbols: int = Field(default=100, ge=1, le=1000)
     risk_free_rate: float = Field(default=0.04, ge=-0.05, le=0.5)

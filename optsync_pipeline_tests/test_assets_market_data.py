@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -197,7 +198,7 @@ def test_a_continued_job_does_not_ask_a_symbol_that_is_no_stock_of_ours_any_more
     bench.sync(SyncConfig(symbols=SYMBOLS, sync_type="all", tries=1))
     bench.vendor.faults.clear()
     bench.vendor.asked.clear()
-    stocks.deactivate(database, ["NVDA"])
+    stocks.deactivate(database, ["NVDA"], datetime.now(UTC))
 
     bench.sync(SyncConfig(symbols=SYMBOLS, sync_type="all", job_id=bench.job()["job_id"]))
 

@@ -145,3 +145,41 @@ def test_a_week_whose_friday_is_closed_expires_on_thursday(now: str, thursday: d
 def test_a_likely_expiration_lies_within_half_a_week_of_any_target(target: int) -> None:
     (guess,) = calendar.likely_expirations((target,), THURSDAY)
     assert abs((guess - THURSDAY.date()).days - target) <= 4
+
+
+@pytest.mark.parametrize(
+    ("now", "minutes", "since"),
+    [
+        pytest.param("2026-07-16 11:31", 60, "2026-07-16 10:31", id="within a session"),
+        pytest.param("2026-07-20 10:00", 60, "2026-07-17 15:30", id="over a weekend"),
+        pytest.param(
+            "2026-07-20 10:00", 30, "2026-07-17 16:00", id="exactly since the open, so since the close before"
+        ),
+        pytest.param("2026-07-19 12:00", 60, "2026-07-17 15:00", id="on a Sunday"),
+        pytest.param("2026-07-19 12:00", 0, "2026-07-17 16:00", id="none at all on a Sunday"),
+        pytest.param("2026-07-16 11:31", 0, "2026-07-16 11:31", id="none at all in a session"),
+        pytest.param("2026-11-30 09:40", 40, "2026-11-27 12:30", id="over an early close"),
+        pytest.param("2026-07-20 16:00", 780, "2026-07-16 16:00", id="two whole sessions"),
+        pytest.param("2026-01-02 10:30", 120, "2025-12-31 15:00", id="over New Year"),
+    ],
+)
+def test_market_time_passes_over_what_is_closed(now: str, minutes: int, since: str) -> None:
+    assert calendar.before_market_time(new_york(now), timedelta(minutes=minutes)) == new_york(since)
+
+
+@pytest.mark.parametrize(
+    ("now", "since"),
+    [
+        pytest.param("2026-07-16 11:31", "2026-07-16 10:31", id="in a session: the last hour"),
+        pytest.param("2026-07-20 09:40", "2026-07-17 16:00", id="ten minutes after an open: the close before"),
+        pytest.param("2026-07-20 10:30", "2026-07-17 16:00", id="an hour after it: still"),
+        pytest.param("2026-07-20 10:31", "2026-07-20 09:31", id="a minute later: no more"),
+        pytest.param("2026-07-17 15:59", "2026-07-17 14:59", id="before a close: the last hour"),
+        pytest.param("2026-07-17 16:00", "2026-07-17 16:00", id="after it: only what is newer than it"),
+        pytest.param("2026-07-19 12:00", "2026-07-17 16:00", id="a Friday's close on Sunday"),
+        pytest.param("2026-07-20 09:29", "2026-07-17 16:00", id="before Monday's open"),
+        pytest.param("2026-11-27 14:00", "2026-11-27 13:00", id="an early close"),
+    ],
+)
+def test_fresh_is_what_was_asked_lately_and_since_the_last_close(now: str, since: str) -> None:
+    assert calendar.fresh_since(new_york(now), timedelta(minutes=60)) == new_york(since)

@@ -4,6 +4,8 @@ import signal
 
 import pytest
 
+from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.stocks import upsert_stocks
 from optsync_pipeline_tests.commands import Run, run, run_program, start_program
 
 __all__ = ["run"]
@@ -88,7 +90,10 @@ def test_a_home_that_cannot_be_made_is_named(run: Run, monkeypatch: pytest.Monke
     assert ended.out == ""
 
 
-def test_nobody_to_ask_says_why(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_to_ask_says_why(
+    run: Run, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upsert_stocks(database, [{"symbol": "AAPL"}])
     monkeypatch.setenv("OPTSYNC_DATABASE_URL", database_url)
     monkeypatch.setenv("OPTSYNC_PROVIDERS", "polygon")
     ended = run("sync", "--all")

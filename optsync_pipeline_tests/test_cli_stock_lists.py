@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from optsync_pipeline.cli.errors import CommandError
-from optsync_pipeline.cli.stock_lists import read_stock_list
+from optsync_pipeline.cli.stock_lists import BUILT_IN, built_in_list, read_stock_list
 
 HEADINGS = "symbol,exchange,name,sector,industry,country,market_cap,last_sale,volume\n"
 AAPL = "AAPL,NASDAQ,Apple Inc. Common Stock,Technology,Computers,United States,4514709583000,309.35,46767645\n"
@@ -99,3 +99,17 @@ def test_the_recorded_lists_are_read_whole(market_dir: Path) -> None:
     assert len(read_stock_list(screener.read_bytes(), screener.name).stocks) == 1205
     sp500 = market_dir / "sp500_constituents.csv"
     assert len(read_stock_list(sp500.read_bytes(), sp500.name).stocks) > 495
+
+
+def test_the_built_in_sp500_is_whole_and_says_where_it_is_from() -> None:
+    content = built_in_list("sp500")
+    assert content is not None
+    listed = read_stock_list(content, "sp500")
+    assert (len(listed.stocks), listed.repeated, listed.preferred) == (503, 0, 0)
+    assert all(stock.company_name and stock.sector and stock.industry for stock in listed.stocks)
+    assert "ODC-PDDL-1.0" in (BUILT_IN["sp500"].parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", ["./sp500", "sp500.csv", "SP500"])
+def test_a_path_is_no_built_in_list(path: str) -> None:
+    assert built_in_list(path) is None

@@ -121,3 +121,51 @@ def test_an_empty_list_says_how_to_fill_it(run: Run) -> None:
     assert (ended.exit_code, ended.out) == (0, "")
     assert "optsync stocks add" in ended.err
     assert run("stocks", "list", "--json").json == []
+
+
+def test_the_sp500_is_built_in_and_a_file_of_that_name_is_given_by_its_path(
+    run: Run, list_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(list_file.parent)
+    list_file.rename("sp500")
+    assert run("stocks", "import", "sp500").out == "sp500: 503 stocks added, 0 there before\n"
+    assert run("stocks", "import", "./sp500").out == "sp500: 0 stocks added, 2 there before\n"
+    (berkshire,) = [row for row in run("stocks", "list", "--json").json if row["symbol"] == "BRK.B"]
+    assert (berkshire["sector"], berkshire["industry"]) == ("Finance", "Insurance")
+
+
+def test_inactive_stocks_are_listed_with_the_reason_and_since_when(run: Run, database: Database) -> None:
+    assert "none is inactive" in run("stocks", "list", "--inactive").err
+    run("stocks", "add", "AAPL", "MSFT", "GONE")
+    run("stocks", "remove", "MSFT")
+    retire(database, "GONE")
+
+    listed = run("stocks", "list", "--inactive")
+    assert listed.out.splitlines()[0].split()[:4] == ["symbol", "company", "why", "since"]
+    rows = run("stocks", "list", "--inactive", "--json").json
+    assert {row["symbol"]: row["inactive_reason"] for row in rows} == {"GONE": "delisted", "MSFT": "removed"}
+    assert all(row["inactive_since"] for row in rows)
+    assert run("stocks", "list", "--inactive", "--all").exit_code == 2
+
+
+def test_a_list_leaves_a_retired_stock_out_and_adding_it_brings_it_back(
+    run: Run, list_file: Path, settings_of_test: dict[str, str], database: Database
+) -> None:
+    run("stocks", "import", str(list_file))
+    retire(database, "AAPL")
+    with instance_of(settings_of_test) as instance:
+        instance.delete_dynamic_partition(DIMENSION, "AAPL")
+
+    ended = run("stocks", "import", str(list_file))
+    assert "1 stock stays inactive" in ended.out
+    assert partitions_of(settings_of_test) == {"BRK.B"}
+    run("stocks", "add", "AAPL")
+    assert partitions_of(settings_of_test) == {"AAPL", "BRK.B"}
+    assert "none is inactive" in run("stocks", "list", "--inactive").err
+
+
+def retire(database: Database, symbol: str) -> None:
+    database.execute(
+        "UPDATE stocks SET is_active = false, inactive_reason = 'delisted', inactive_since = now() WHERE symbol = %s",
+        (symbol,),
+    )

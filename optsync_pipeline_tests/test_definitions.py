@@ -102,6 +102,7 @@ def test_jobs_schedules_and_sensors_are_these_and_run_unattended(definitions: dg
         ("ranking_sensor", "RUNNING", 30),
         ("failed_symbols_sensor", "RUNNING", 30),
         ("alert_sensor", "RUNNING", 30),
+        ("universe_sensor", "RUNNING", 30),
     }
 
 

@@ -15,6 +15,7 @@ from optsync_pipeline.sandbox.running import Sandbox, running_sandbox
 from optsync_pipeline.settings import Settings, load_settings
 from optsync_pipeline.storage import stocks, sync_log
 from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.refresh_requests import request_refresh
 from optsync_pipeline.sync.engine import SyncEngine, SyncError, SyncPlan, ask_last
 from optsync_pipeline.sync.outcome import SymbolOutcome
 from optsync_pipeline_tests.chunks import open_job
@@ -456,6 +457,19 @@ def test_a_continued_job_leaves_out_stocks_that_are_no_longer_asked_for(
     dead = open_job(database, symbols[:5])
     outcomes, _ = run(engine, symbols[:4], continue_job_id=dead)
     assert set(outcomes) == set(symbols[:4])
+
+
+def test_a_continued_job_asks_in_order_of_priority(
+    database: Database, engine: SyncEngine, symbols: list[str], clock: Clock
+) -> None:
+    dead = open_job(database, symbols)
+    request_refresh(database, [sorted(symbols)[-1]], clock.now, None)
+    _, lock, work = engine._take_up_job(
+        SyncPlan(symbols=(), sync_type="all", continue_job_id=dead), dead, ["yahoo"], clock.now
+    )
+    lock.release()
+    assert work.todo == stocks.active_symbols(database)
+    assert work.todo[0] == sorted(symbols)[-1]
 
 
 def test_what_a_symbol_cost_adds_up_over_the_runs_of_its_job(

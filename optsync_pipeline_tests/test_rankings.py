@@ -137,7 +137,7 @@ def test_ties_go_to_the_higher_open_interest_and_then_to_the_symbol(database: Da
 
 def test_a_stock_taken_out_of_the_universe_is_not_ranked(database: Database) -> None:
     store(database, {"AAPL": [{}], "MSFT": [{}]})
-    stocks.deactivate(database, ["AAPL"])
+    stocks.deactivate(database, ["AAPL"], NOW)
 
     assert rank(database)["cash_secured_put"] == 1
 
@@ -162,7 +162,7 @@ def test_without_any_fresh_quote_the_old_ranking_stays(database: Database) -> No
 def test_a_fresh_quote_of_a_removed_stock_is_none_to_rank_by(database: Database) -> None:
     store(database, {"AAPL": [{}]})
     rank(database)
-    stocks.deactivate(database, ["AAPL"])
+    stocks.deactivate(database, ["AAPL"], NOW)
 
     assert rank(database) == {}
 

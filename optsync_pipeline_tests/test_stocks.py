@@ -1,9 +1,9 @@
 """The universe: what is added, filled in and taken out, and what a sync can know of it beforehand."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from optsync_pipeline.storage import stocks
+from optsync_pipeline.storage import refresh_requests, stocks, watchlists
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.market_tables import write_chunk
 from optsync_pipeline_tests.chunks import EXPIRATION, NOW, make_chunk, open_job
@@ -37,7 +37,7 @@ def test_active_stocks_come_largest_first(database: Database) -> None:
 def test_a_stock_taken_out_is_not_synced_and_comes_back_when_added(database: Database) -> None:
     add(database, "AAPL", "MSFT")
 
-    assert stocks.deactivate(database, ["AAPL", "NONE"]) == ["AAPL"]
+    assert stocks.deactivate(database, ["AAPL", "NONE"], NOW) == ["AAPL"]
     assert stocks.active_symbols(database) == ["MSFT"]
     assert [row["symbol"] for row in stocks.list_stocks(database)] == ["AAPL", "MSFT"]
     add(database, "AAPL")
@@ -77,11 +77,78 @@ def test_a_failure_counts_until_a_later_sync_succeeds(database: Database) -> Non
     assert stocks.symbols_failed_last(database) == []
 
 
-def test_a_stock_is_stale_when_never_written_or_too_long_ago(database: Database) -> None:
+def stale(database: Database, since: datetime, dtes: tuple[int, ...] = (30,), **choice: bool) -> list[str]:
+    return stocks.symbols_stale(database, since=since, target_dtes=dtes, **choice)
+
+
+def test_a_stock_is_stale_when_never_answered_or_too_long_ago(database: Database) -> None:
     write_chunk(database, make_chunk(open_job(database, ["AAPL", "MSFT"]), ["AAPL"]))
 
-    assert stocks.symbols_stale(database, older_than=NOW) == ["MSFT"]
-    assert stocks.symbols_stale(database, older_than=NOW + timedelta(seconds=1)) == ["AAPL", "MSFT"]
+    assert stale(database, NOW) == ["MSFT"]
+    assert stale(database, NOW + timedelta(seconds=1)) == ["AAPL", "MSFT"]
+
+
+def test_a_chain_for_other_days_to_expiration_is_stale(database: Database) -> None:
+    write_chunk(database, make_chunk(open_job(database, ["AAPL"], target_dtes=(30, 45)), ["AAPL"]))
+
+    assert stale(database, NOW, (45,)) == []
+    assert stale(database, NOW, (30, 60)) == ["AAPL"]
+
+
+def test_a_failure_keeps_what_was_fresh_fresh_and_makes_nothing_so(database: Database) -> None:
+    write_chunk(database, make_chunk(open_job(database, ["AAPL", "MSFT"]), ["AAPL"]))
+    failed = make_chunk(open_job(database, ["AAPL", "MSFT"]), ["AAPL", "MSFT"])
+    for result in failed.results:
+        result |= {"status": "failed", "error_type": "api_timeout", "completed_at": NOW + timedelta(minutes=1)}
+    write_chunk(database, failed)
+
+    assert stale(database, NOW) == ["MSFT"]
+
+
+def test_a_price_without_a_chain_leaves_the_chain_stale(database: Database) -> None:
+    prices = make_chunk(open_job(database, ["AAPL"], prices_only=True), ["AAPL"])
+    prices.prices_only = True
+    write_chunk(database, prices)
+
+    assert stale(database, NOW) == ["AAPL"]
+    assert stocks.symbols_with_stale_prices(database, since=NOW) == []
+    assert stocks.symbols_with_stale_prices(database, since=NOW + timedelta(seconds=1)) == ["AAPL"]
+
+
+def test_an_answer_that_there_is_nothing_to_have_is_fresh_as_well(database: Database) -> None:
+    chunk = make_chunk(open_job(database, ["AAPL"]), ["AAPL"])
+    chunk.results[0] |= {"status": "skipped", "error_type": "no_options"}
+    write_chunk(database, chunk)
+
+    assert stale(database, NOW) == []
+
+
+def test_only_watched_stocks_are_stale_where_only_they_are_asked_for(database: Database) -> None:
+    add(database, "AAPL", "MSFT")
+    watchlists.create_watchlist(database, "mine", NOW)
+    watchlists.put_on(database, "mine", {"MSFT": "manual"}, NOW)
+
+    assert stale(database, NOW, watched_only=True) == ["MSFT"]
+    assert stocks.symbols_with_stale_prices(database, since=NOW, watched_only=True) == ["MSFT"]
+
+
+def test_stocks_are_asked_by_who_waits_who_watches_volume_and_price(database: Database) -> None:
+    symbols = ["REST", "DEAR", "BUSY", "SEEN", "WISH"]
+    stocks.upsert_stocks(
+        database,
+        [{"symbol": symbol, "market_cap": 10.0 ** (12 - place)} for place, symbol in enumerate(symbols)],
+    )
+    chunk = make_chunk(open_job(database, symbols), symbols)
+    chunk.stock_data["current_price"] = [50.0, 50.01, 10.0, 10.0, 10.0]
+    chunk.stock_data["volume"] = [1_000_000, 1_000_000, 1_000_001, 0, 0]
+    write_chunk(database, chunk)
+    watchlists.create_watchlist(database, "mine", NOW)
+    watchlists.put_on(database, "mine", {"SEEN": "manual"}, NOW)
+    refresh_requests.request_refresh(database, ["WISH"], NOW, None)
+
+    assert stocks.active_symbols(database) == ["WISH", "SEEN", "BUSY", "DEAR", "REST"]
+    refresh_requests.claim_requests(database, NOW, 10)
+    assert stocks.active_symbols(database) == ["SEEN", "BUSY", "DEAR", "REST", "WISH"]
 
 
 def test_a_known_good_symbol_is_one_that_the_provider_answered(database: Database) -> None:

@@ -149,6 +149,34 @@ def test_a_job_is_alive_while_its_lock_is_held(database: Database) -> None:
     assert not sync_log.is_alive(database, job_id)
 
 
+def test_under_way_is_what_living_syncs_have_still_to_do(database: Database) -> None:
+    dead, alive = open_job(database, ["TSLA"]), open_job(database, ["AAPL", "MSFT", "NVDA"])
+    lock = JobLock(database, alive)
+    assert lock.acquire()
+    tell(database, alive, "AAPL", "success")
+    tell(database, alive, "NVDA", "failed", "api_timeout")
+    sync_log.mark_in_progress(database, alive, ["MSFT"], NOW)
+
+    assert sync_log.symbols_under_way(database) == {"MSFT"}
+    sync_log.reopen_job(database, alive, run_id=None, symbols=[], now=LATER)
+    assert sync_log.symbols_under_way(database) == {"MSFT", "NVDA"}
+    lock.release()
+    assert sync_log.symbols_under_way(database) == set()
+    assert statuses(database, dead) == {"TSLA": "pending"}
+
+
+def test_a_failed_symbol_that_an_ended_job_asks_again_is_under_way(database: Database) -> None:
+    job_id = open_job(database, ["AAPL", "MSFT"])
+    tell(database, job_id, "AAPL", "failed", "api_timeout")
+    tell(database, job_id, "MSFT", "success")
+    sync_log.finish_job(database, job_id, "completed", LATER)
+    lock = JobLock(database, job_id)
+    assert lock.acquire()
+
+    assert sync_log.symbols_under_way(database) == {"AAPL"}
+    lock.release()
+
+
 def test_a_killed_process_is_known_to_be_dead_at_once(database: Database, database_url: str) -> None:
     job_id = open_job(database, SYMBOLS)
     program = (
@@ -480,6 +508,6 @@ def test_what_a_later_job_has_done_is_not_left(database: Database) -> None:
 def test_neither_a_single_partition_nor_a_removed_stock_makes_a_job_unfinished(database: Database) -> None:
     open_job(database, ["AAPL"], sync_type="partition")
     open_job(database, ["MSFT"])
-    stocks.deactivate(database, ["MSFT"])
+    stocks.deactivate(database, ["MSFT"], NOW)
 
     assert sync_log.newest_unfinished_job(database) is None

@@ -2,8 +2,11 @@
 
 errors, app, command, output    how a command ends, what commands share, how lists are shown
 database, environment           db, env
-stocks, stock_lists             stocks import, add, remove, list
-sync, retry, progress, summary  a sync: what is seen while it runs, what is said at its end
+stocks, stock_lists, lists/     stocks import, add, remove, list
+watchlists, tradingview         watchlist create, add, remove, list, import
+refresh                         a stock asked for now, by whoever runs the daemon
+sync, choosing, retry           a sync, and which stocks it asks
+progress, summary               what is seen while it runs, what is said at its end
 cancel                          its end, asked for from another terminal
 status, job_view, watching      what runs, how far it is, and what became of syncs
 checks                          what the data checks last found
@@ -39,6 +42,7 @@ from optsync_pipeline.cli.errors import OK, ending_of
 from optsync_pipeline.cli.metrics import metrics
 from optsync_pipeline.cli.providers import providers
 from optsync_pipeline.cli.rankings import rankings
+from optsync_pipeline.cli.refresh import refresh
 from optsync_pipeline.cli.retry import retry
 from optsync_pipeline.cli.robinhood import robinhood
 from optsync_pipeline.cli.sandbox import sandbox
@@ -46,6 +50,7 @@ from optsync_pipeline.cli.services import down, up
 from optsync_pipeline.cli.status import status
 from optsync_pipeline.cli.stocks import stocks
 from optsync_pipeline.cli.sync import sync
+from optsync_pipeline.cli.watchlists import watchlist
 
 
 @group(
@@ -72,7 +77,9 @@ PARTS = (
     up,
     down,
     stocks,
+    watchlist,
     sync,
+    refresh,
     retry,
     cancel,
     status,

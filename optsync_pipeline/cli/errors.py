@@ -65,6 +65,7 @@ def _known_errors() -> list[tuple[type[BaseException], int]]:
     from optsync_pipeline.sandbox.server import SandboxError
     from optsync_pipeline.settings import SettingsError
     from optsync_pipeline.storage.errors import StorageError
+    from optsync_pipeline.storage.watchlists import WatchlistError
     from optsync_pipeline.sync.engine import SyncError
     from optsync_pipeline.sync.selection import SelectionError
 
@@ -73,6 +74,7 @@ def _known_errors() -> list[tuple[type[BaseException], int]]:
         (ProviderSetupError, WRONG_USE),
         (SandboxError, WRONG_USE),
         (SelectionError, WRONG_USE),
+        (WatchlistError, WRONG_USE),
         (SyncError, NOTHING_DONE),
         (StorageError, NOTHING_DONE),
     ]

@@ -20,23 +20,27 @@ TITLES = {"cash_secured_put": "Cash-secured puts", "covered_call": "Covered call
     examples="""
     optsync rankings
     optsync rankings --strategy cash_secured_put --limit 50
+    optsync rankings --watchlist wheel
     optsync rankings --json
     """,
 )
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="Only this one.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many of each.")
+@click.option("--watchlist", metavar="NAME", help="Only the stocks of a watchlist; ranks are those among all stocks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_app
-def rankings(app: App, strategy: str | None, limit: int, as_json: bool) -> None:
+def rankings(app: App, strategy: str | None, limit: int, watchlist: str | None, as_json: bool) -> None:
     """Show the best premiums: one contract a stock, by monthly return."""
     from optsync_pipeline.storage.rankings import read_rankings
 
     with app.open_database() as database:
-        rows = read_rankings(database, strategy, limit)  # type: ignore[arg-type]  # click checked it
+        rows = read_rankings(database, strategy, limit, watchlist)  # type: ignore[arg-type]  # click checked it
     if as_json:
         print_json(rows)
     elif rows:
         print_rankings(rows, datetime.now(UTC), only=strategy)
+    elif watchlist is not None:
+        click.echo(f"no stock of watchlist {watchlist!r} is ranked; `optsync rankings` shows all that are", err=True)
     else:
         click.echo("nothing is ranked yet: `optsync sync --all` ranks at its end", err=True)
 

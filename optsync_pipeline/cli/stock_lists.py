@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import NamedTuple
 
 from optsync_pipeline.cli.errors import CommandError
@@ -23,6 +24,8 @@ SP500_LIST = {
     "sector": "gics_sector",
     "industry": "gics_sub-industry",
 }
+BUILT_IN = {"sp500": Path(__file__).parent / "lists" / "sp500.csv"}
+"""Lists that come with the program; lists/README.md says where they are from."""
 MARKET_CAP_LIMIT = Decimal(10) ** 18
 
 
@@ -43,6 +46,11 @@ class StockList:
     stocks: tuple[ListedStock, ...]
     repeated: int
     preferred: int
+
+
+def built_in_list(given: str) -> bytes | None:
+    """Return the list of that name that comes with the program, or None where it is a file's path."""
+    return BUILT_IN[given].read_bytes() if given in BUILT_IN else None
 
 
 def read_stock_list(content: bytes, name: str) -> StockList:

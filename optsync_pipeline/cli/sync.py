@@ -1,4 +1,4 @@
-"""`optsync sync`: chooses the symbols, runs the sync in this process, says what came of it."""
+"""`optsync sync`: runs the sync in this process, says what came of it. Which symbols it asks: choosing.py."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from optsync_pipeline.cli.app import App, pass_app
+from optsync_pipeline.cli.choosing import Wanted, choose
 from optsync_pipeline.cli.command import command
 from optsync_pipeline.cli.errors import NOTHING_DONE, OK, SOME_FAILED, STOPPED, CommandError
 from optsync_pipeline.cli.progress import progress
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from optsync_pipeline.resources import SyncConfig
     from optsync_pipeline.settings import Settings
     from optsync_pipeline.storage.database import Database
-    from optsync_pipeline.sync.selection import Selection
 
+TOLD_RETIRED = 10
 DTE_RANGE = range(1, 1101)
+STALE_HOURS = click.FloatRange(0, 2000)  # more than a year of trading
 
 
 def _read_dtes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[int, ...]:
@@ -33,16 +35,18 @@ def _read_dtes(_ctx: click.Context, _param: click.Parameter, given: tuple[str, .
     examples="""
     optsync sync AAPL MSFT BRK.B
     optsync sync --all
-    optsync sync --stale 24 --concurrency 20
+    optsync sync --watchlist wheel --fresh
+    optsync sync --stale 6.5 --concurrency 20
     optsync sync --failed --dte 30,45
     optsync sync --all --prices
     """,
 )
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
 @click.option("--all", "everything", is_flag=True, help="Every stock. Continues such a sync that died or was stopped.")
-@click.option("--stale", type=click.FloatRange(0), metavar="HOURS", help="Stocks not updated for so many hours.")
+@click.option("--watchlist", metavar="NAME", help="The stocks of a watchlist.")
+@click.option("--stale", type=STALE_HOURS, metavar="HOURS", help="Stocks not asked for so many hours of trading.")
 @click.option("--failed", is_flag=True, help="Stocks whose last sync failed.")
-@click.option("--fresh", is_flag=True, help="With --all: start anew instead of continuing.")
+@click.option("--fresh", is_flag=True, help="With --all and --watchlist: what is fresh too. --all starts anew.")
 @click.option("--prices", is_flag=True, help="Prices alone, without option chains: one request for many stocks.")
 @click.option("--dte", "dtes", multiple=True, callback=_read_dtes, help="Days to expiration instead of the setting's.")
 @click.option("--concurrency", type=click.IntRange(1, 100), help="Vendor calls at a time instead of the setting's.")
@@ -51,6 +55,7 @@ def sync(
     app: App,
     symbols: tuple[str, ...],
     everything: bool,
+    watchlist: str | None,
     stale: float | None,
     failed: bool,
     fresh: bool,
@@ -60,29 +65,24 @@ def sync(
 ) -> int:
     """Fetch prices and option chains, then rank the premiums.
 
+    --all and --watchlist pass over what is fresh: asked for within the last hour of trading and since the last close.
     Symbols that fail keep the rows of their last good sync. Ctrl-C stops cleanly: what was fetched is kept.
     """
-    if [bool(symbols), everything, stale is not None, failed].count(True) != 1:
-        raise click.UsageError("say what to sync: either symbols, or --all, or --stale HOURS, or --failed")
-    if fresh and not everything:
-        raise click.UsageError("--fresh belongs to --all")
-    if prices and dtes:
-        raise click.UsageError("--prices fetches no chains: --dte has no meaning with it")
-    tell_providers(app.settings, prices_only=prices)
-    now = datetime.now(UTC)
+    wanted = Wanted(symbols, everything, stale, failed, watchlist, fresh, prices, dtes)
+    wanted.check()
+    check_providers(app.settings, prices_only=prices)
     with app.open_database() as database:
-        selection = _select(database, symbols, everything, stale, now)
-        if not selection.symbols:
-            return _nothing_selected(selection.sync_type)
-        anew = fresh or prices or not everything
-        job_id = None if anew else _job_to_continue(database, dtes or app.settings.target_dtes, now)
+        chosen = choose(database, app.settings, wanted, datetime.now(UTC))
+    if not chosen.symbols:
+        return OK
+    tell_providers(app.settings, prices_only=prices)
 
     from optsync_pipeline.resources import SyncConfig
 
     config = SyncConfig(
-        symbols=list(selection.symbols),
-        sync_type=selection.sync_type,
-        job_id=job_id,
+        symbols=list(chosen.symbols),
+        sync_type=chosen.sync_type,
+        job_id=chosen.job_id,
         target_dtes=list(dtes),
         concurrency=concurrency,
         prices_only=prices,
@@ -111,11 +111,16 @@ def tell_providers(settings: "Settings", *, prices_only: bool) -> None:
     for name in settings.providers:
         if reason := settings.why_left_out(name):
             click.echo(f"{name} is left out: it {reason}", err=True)
+    check_providers(settings, prices_only=prices_only)
+    click.echo(f"asking {', then '.join(settings.usable_providers)}", err=True)
+
+
+def check_providers(settings: "Settings", *, prices_only: bool) -> None:
+    """Raise CommandError where nobody can be asked, ProviderSetupError where nobody gives prices alone."""
     if not settings.usable_providers:
         raise CommandError("there is nobody to ask: name a provider in OPTSYNC_PROVIDERS; yahoo needs no account")
     if prices_only:
         _require_bulk_quotes(settings)
-    click.echo(f"asking {', then '.join(settings.usable_providers)}", err=True)
 
 
 def _require_bulk_quotes(settings: "Settings") -> None:
@@ -151,6 +156,7 @@ def tell_ending(app: App, summary: "SyncSummary") -> tuple[int, int]:
         for line in summary.left_out.values():
             click.echo(f"left out   {line}")
         if not story.job["prices_only"]:
+            _tell_retired(database, story)
             _tell_rankings(database, summary)
     if summary.cancelled:
         click.echo(f"stopped: what was fetched is kept; `optsync retry {summary.job_id}` finishes the sync", err=True)
@@ -161,6 +167,16 @@ def tell_ending(app: App, summary: "SyncSummary") -> tuple[int, int]:
             exit_code=NOTHING_DONE,
         )
     return _exit_code(story, summary), story.count("failed")
+
+
+def _tell_retired(database: "Database", story: JobStory) -> None:
+    from optsync_pipeline.storage.retirement import retired_since
+
+    retired = retired_since(database, story.job["resumed_at"] or story.job["started_at"])
+    if retired:
+        named = ", ".join(f"{stock.symbol} ({stock.reason})" for stock in retired[:TOLD_RETIRED])
+        more = f" and {len(retired) - TOLD_RETIRED:,} more" if len(retired) > TOLD_RETIRED else ""
+        click.echo(f"retired    {named}{more}; `optsync stocks list --inactive`, `optsync stocks add` brings them back")
 
 
 def _exit_code(story: JobStory, summary: "SyncSummary") -> int:
@@ -180,34 +196,3 @@ def _tell_rankings(database: "Database", summary: "SyncSummary") -> None:
         ranked = [row["strategy"] for row in read_rankings(database)]
         told = ", ".join(f"{ranked.count(strategy):,} {strategy}" for strategy in STRATEGIES)
         click.echo(f"\nranked     {told}")
-
-
-def _select(
-    database: "Database", symbols: tuple[str, ...], everything: bool, stale: float | None, now: datetime
-) -> "Selection":
-    from optsync_pipeline.sync import selection
-
-    if symbols:
-        return selection.select_named(database, symbols)
-    if everything:
-        return selection.select_all(database)
-    return selection.select_failed(database) if stale is None else selection.select_stale(database, stale, now)
-
-
-def _nothing_selected(sync_type: str) -> int:
-    if sync_type == "all":
-        raise CommandError("there are no stocks yet: `optsync stocks import FILE` or `optsync stocks add AAPL`")
-    reason = "no stock is as old as that" if sync_type == "stale" else "no stock's last sync failed"
-    click.echo(f"nothing to sync: {reason}")
-    return OK
-
-
-def _job_to_continue(database: "Database", target_dtes: tuple[int, ...], now: datetime) -> int | None:
-    from optsync_pipeline.calendar import latest_session
-    from optsync_pipeline.storage import sync_log
-
-    # What was done before the latest open is of the session before: to continue it would leave old quotes in.
-    job_id = sync_log.find_unfinished_job(database, since=latest_session(now).open, target_dtes=target_dtes)
-    if job_id is not None:
-        click.echo(f"continuing job {job_id}, which did not finish; --fresh starts anew", err=True)
-    return job_id

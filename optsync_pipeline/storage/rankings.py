@@ -9,6 +9,7 @@ from optsync_pipeline.calendar import new_york_date
 from optsync_pipeline.options.ranking import STRATEGIES, RankingLimits, Strategy
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.queries import sql_text
+from optsync_pipeline.storage.watchlists import require_watchlist
 
 _COLUMNS = (
     "strategy", "rank", "symbol", "contract_symbol", "expiration_date", "strike_price", "option_type", "dte",
@@ -63,7 +64,12 @@ def replace_rankings(
 
 
 def read_rankings(
-    database: Database, strategy: Strategy | None = None, limit: int | None = None
+    database: Database, strategy: Strategy | None = None, limit: int | None = None, watchlist: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return ranked contracts, best first: of one strategy or of all, down to the rank `limit`."""
-    return database.fetch_all("read_rankings", {"strategy": strategy, "limit": limit})
+    """Return ranked contracts, best first: of one strategy or of all, of a watchlist's stocks or of all, so many each.
+
+    The ranks are those among all stocks. Raises WatchlistError where there is no such watchlist.
+    """
+    if watchlist is not None:
+        require_watchlist(database, watchlist)
+    return database.fetch_all("read_rankings", {"strategy": strategy, "limit": limit, "watchlist": watchlist})

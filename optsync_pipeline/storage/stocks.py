@@ -41,11 +41,13 @@ class RememberedAnswer(NamedTuple):
     answered_at: datetime
 
 
-def upsert_stocks(database: Database, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+def upsert_stocks(
+    database: Database, rows: Sequence[Mapping[str, Any]], *, bring_back_retired: bool = True
+) -> tuple[int, int]:
     """Add stocks or fill in what a row knows of them; return how many were added, and how many were there before.
 
     rows: symbol, and where known company_name, sector, industry, market_cap (dollars). Of rows with one symbol the
-    last counts.
+    last counts. A stock that was removed comes back; one that was retired (retirement.py) only where that is wanted.
     """
     columns = ("symbol", "company_name", "sector", "industry", "market_cap")
     values = {row["symbol"]: tuple(row.get(name) for name in columns) for row in rows}
@@ -55,15 +57,16 @@ def upsert_stocks(database: Database, rows: Sequence[Mapping[str, Any]]) -> tupl
         ordered = [values[symbol] for symbol in sorted(values)]
         told = execute_values(cursor, sql_text("upsert_stocks"), ordered, page_size=1000, fetch=True)
         added = sum(1 for (is_new,) in told if is_new)
+        cursor.execute(sql_text("reactivate_stocks"), {"symbols": list(values), "retired_too": bring_back_retired})
         return added, len(told) - added
 
     return database.run_transaction(write)
 
 
-def deactivate(database: Database, symbols: Sequence[str]) -> list[str]:
-    """Take stocks out of the universe, keeping their rows; return those that were in it."""
-    update = "UPDATE stocks SET is_active = false WHERE symbol = ANY(%s) AND is_active RETURNING symbol"
-    return sorted(row["symbol"] for row in database.fetch_all(update, (list(symbols),)))
+def deactivate(database: Database, symbols: Sequence[str], now: datetime) -> list[str]:
+    """Take stocks out of the universe as removed, keeping their rows; return those that were in it."""
+    rows = database.fetch_all("deactivate_stocks", {"symbols": list(symbols), "now": now})
+    return sorted(row["symbol"] for row in rows)
 
 
 def list_stocks(database: Database) -> list[dict[str, Any]]:
@@ -72,18 +75,26 @@ def list_stocks(database: Database) -> list[dict[str, Any]]:
 
 
 def active_symbols(database: Database) -> list[str]:
-    """Return the stocks that are synced, the largest first."""
+    """Return the stocks that are synced, in the order in which they are asked (the view sync_order)."""
     return _symbols(database, "list_active_symbols")
 
 
 def symbols_failed_last(database: Database) -> list[str]:
-    """Return the active stocks whose latest outcome is a failure, the largest first."""
+    """Return the active stocks whose latest outcome is a failure, in the order in which they are asked."""
     return _symbols(database, "list_failed_symbols")
 
 
-def symbols_stale(database: Database, *, older_than: datetime) -> list[str]:
-    """Return the active stocks without a row written since `older_than`, the largest first."""
-    return _symbols(database, "list_stale_symbols", older_than=older_than)
+def symbols_stale(
+    database: Database, *, since: datetime, target_dtes: Sequence[int], watched_only: bool = False
+) -> list[str]:
+    """Return the active stocks without a good answer since then for those days to expiration, in asking order."""
+    params = {"since": since, "target_dtes": list(target_dtes), "watched_only": watched_only}
+    return _symbols(database, "list_stale_symbols", **params)
+
+
+def symbols_with_stale_prices(database: Database, *, since: datetime, watched_only: bool = False) -> list[str]:
+    """Return the active stocks whose price was not written since then, in asking order."""
+    return _symbols(database, "list_stale_prices", since=since, watched_only=watched_only)
 
 
 def known_good_symbol(database: Database, provider: str, *, but: str) -> str | None:

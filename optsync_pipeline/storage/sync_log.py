@@ -118,6 +118,11 @@ def is_alive(database: Database, job_id: int) -> bool:
     return bool(row and row["locked"])
 
 
+def symbols_under_way(database: Database) -> set[str]:
+    """Return the symbols that living syncs, all together, have still to finish: nobody need ask for them again."""
+    return {row["symbol"] for row in database.fetch_all("list_symbols_under_way", {"lock_class": LOCK_CLASS})}
+
+
 def request_cancel(database: Database, job_id: int, now: datetime) -> bool:
     """Ask for the end of a job, or of asking again for what failed of it; return False where no process works on it."""
     params = {"job_id": job_id, "lock_class": LOCK_CLASS, "now": now}

@@ -115,7 +115,7 @@ class SyncEngine:
             if not plan.reask:
                 sync_log.reopen_job(self.database, job_id, run_id=plan.run_id, symbols=plan.symbols, now=now)
             rows = sync_log.read_results(self.database, job_id)
-            active = set(stocks.active_symbols(self.database))
+            in_order = stocks.active_symbols(self.database)
         except BaseException:
             lock.release()
             raise
@@ -124,9 +124,10 @@ class SyncEngine:
             return plan, lock, Work(list(plan.symbols), avoid=avoid)
         done = [outcome_from_row(row) for row in rows if row["status"] in ("success", "skipped")]
         # A stock that left the universe since the job began is not asked any more.
-        wanted = active & (set(plan.symbols) or active)
-        unfinished = [row["symbol"] for row in rows if row["status"] in ("pending", "failed")]
-        return plan, lock, Work([symbol for symbol in unfinished if symbol in wanted], done, avoid)
+        wanted = set(plan.symbols or in_order)
+        unfinished = {row["symbol"] for row in rows if row["status"] in ("pending", "failed")}
+        left = unfinished & wanted
+        return plan, lock, Work([symbol for symbol in in_order if symbol in left], done, avoid)
 
 
 def ask_last(attempts: Sequence[Mapping[str, Any]], providers: Collection[str]) -> frozenset[str]:

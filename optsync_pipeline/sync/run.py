@@ -1,5 +1,6 @@
 """One running sync: two kinds of threads and a queue between them. What it is for is told in engine.py."""
 
+import logging
 import queue
 import threading
 import time
@@ -19,6 +20,7 @@ from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import market_tables, stocks, sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.provider_limits import ProviderLimits
+from optsync_pipeline.storage.retirement import retire_stocks
 from optsync_pipeline.sync.chunk_builder import ChunkBuilder
 from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
@@ -29,6 +31,8 @@ from optsync_pipeline.sync.proof import AnswerProof
 from optsync_pipeline.sync.remembered import remembered_fetches
 from optsync_pipeline.sync.run_log import RunLog
 from optsync_pipeline.sync.whole_chains import WholeChains
+
+log = logging.getLogger(__name__)
 
 # A chunk is committed when it is full or when its first reply has waited this long: under a vendor's rate limit a
 # hundred replies take minutes, and a killed process must not lose them.
@@ -279,6 +283,8 @@ class SyncRun:
 
     def _finish(self) -> None:
         database, now = self._database, self._clock()
+        for retired in retire_stocks(database, now):
+            log.info("%s is not synced any more: %s", retired.symbol, retired.reason)
         if self._plan.reask:
             sync_log.refresh_counts(database, self.job_id, now)
             self._log.ended("asked again")

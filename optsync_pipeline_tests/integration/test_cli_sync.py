@@ -116,6 +116,76 @@ def test_nothing_stale_and_nothing_failed_is_well(stocked: Sandbox, run: Run) ->
         assert "nothing to sync" in ended.out
 
 
+def test_a_second_sync_of_all_right_after_the_first_asks_nobody(stocked: Sandbox, run: Run, database: Database) -> None:
+    run("stocks", "add", "ZZZZZ")  # which no vendor knows: that is an answer, and as fresh as any
+    run("sync", "--all")
+    asked = stocked.total_requests()
+    ended = run("sync", "--all")
+    assert ended.exit_code == 0
+    assert f"nothing to sync: all {SYMBOLS + 1} stocks are fresh, asked for since " in ended.out
+    assert "--fresh asks anyway" in ended.out
+    assert stocked.total_requests() == asked
+    assert len(sync_log.list_jobs(database)) == 1
+    assert f"symbols    {SYMBOLS + 1}:" in run("sync", "--all", "--fresh").out
+
+
+def test_only_what_is_not_fresh_is_asked_and_the_rest_is_counted(stocked: Sandbox, run: Run) -> None:
+    run("sync", "AAPL")
+    ended = run("sync", "--all")
+    assert f"symbols    {SYMBOLS - 1}: {SYMBOLS - 1} ok" in ended.out
+    assert f"passing over 1 of {SYMBOLS} stocks, which are fresh" in ended.err
+
+
+def test_a_named_stock_is_asked_however_fresh_it_is(stocked: Sandbox, run: Run) -> None:
+    run("sync", "AAPL")
+    assert "symbols    1: 1 ok" in run("sync", "AAPL").out
+
+
+def test_fresh_prices_leave_the_chains_to_be_asked(stocked: Sandbox, run: Run) -> None:
+    run("sync", "--all", "--prices")
+    assert f"all {SYMBOLS} stocks are fresh" in run("sync", "--all", "--prices").out
+    assert f"symbols    {SYMBOLS}: {SYMBOLS} ok" in run("sync", "--all").out
+
+
+def test_other_days_to_expiration_are_not_fresh(stocked: Sandbox, run: Run) -> None:
+    run("sync", "--all")
+    assert f"symbols    {SYMBOLS}: {SYMBOLS} ok" in run("sync", "--all", "--dte", "60").out
+
+
+def test_a_watchlist_is_synced_and_its_ranking_shown_with_the_ranks_among_all(stocked: Sandbox, run: Run) -> None:
+    run("watchlist", "create", "mine")
+    run("watchlist", "add", "mine", "NVDA", "AAPL")
+    ended = run("sync", "--watchlist", "mine")
+    assert "(watchlist): completed" in ended.out
+    assert "symbols    2: 2 ok" in ended.out
+    assert "all 2 stocks are fresh" in run("sync", "--watchlist", "mine").out
+    run("sync", "--all")
+    ranks = {(row["strategy"], row["symbol"]): row["rank"] for row in run("rankings", "--json").json}
+    watched = run("rankings", "--watchlist", "mine", "--json").json
+    assert watched
+    assert {row["symbol"] for row in watched} <= {"AAPL", "NVDA"}
+    assert all(ranks[row["strategy"], row["symbol"]] == row["rank"] for row in watched)
+
+
+@pytest.mark.parametrize("command", ["sync", "rankings"])
+def test_a_watchlist_that_is_not_there_is_named_with_those_that_are(command: str, sandbox: Sandbox, run: Run) -> None:
+    run("watchlist", "create", "mine")
+    ended = run(command, "--watchlist", "mien")
+    assert ended.exit_code == 2
+    assert "there is no watchlist 'mien'; there are: mine" in ended.err
+
+
+def test_a_stock_that_is_said_to_be_gone_a_week_later_is_retired_at_the_end(
+    stocked: Sandbox, run: Run, database: Database
+) -> None:
+    run("stocks", "add", "ZZZZZ")
+    run("sync", "ZZZZZ", "AAPL")
+    database.execute("UPDATE stocks SET delisted_since = delisted_since - interval '8 days' WHERE symbol = 'ZZZZZ'")
+    ended = run("sync", "ZZZZZ", "AAPL")
+    assert "retired    ZZZZZ (delisted); `optsync stocks list --inactive`" in ended.out
+    assert "ZZZZZ" not in run("stocks", "list").out
+
+
 def test_stocks_never_synced_are_stale(stocked: Sandbox, run: Run) -> None:
     assert f"symbols    {SYMBOLS}:" in run("sync", "--stale", "24").out
 

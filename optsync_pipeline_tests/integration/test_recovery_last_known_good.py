@@ -108,7 +108,7 @@ def test_the_age_of_rows_that_were_not_refreshed_can_be_seen(
     assert ages == {symbol: timedelta(hours=symbol == failing) for symbol in synced}
     quoted = {row["symbol"]: row["quoted_at"] for row in stocks.list_stocks(database)}
     assert all(quoted[failing] < quoted[symbol] for symbol in synced if symbol != failing)
-    assert stocks.symbols_stale(database, older_than=clock.now) == [failing]
+    assert stocks.symbols_stale(database, since=clock.now, target_dtes=()) == [failing]
 
 
 def test_a_later_good_sync_makes_everything_fresh_again(
@@ -118,4 +118,4 @@ def test_a_later_good_sync_makes_everything_fresh_again(
     _, job_id = run_sync(engine, synced)
     sandbox.clear_faults()
     run_sync(engine, continue_job_id=job_id, retry=True)
-    assert stocks.symbols_stale(database, older_than=clock.now) == []
+    assert stocks.symbols_stale(database, since=clock.now, target_dtes=()) == []

@@ -33,15 +33,41 @@ COMMENT ON TABLE refresh_requests IS 'Stocks that a person wants refreshed now (
 COMMENT ON COLUMN refresh_requests.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN refresh_requests.requested_by IS 'The user and machine that asked.';
 COMMENT ON COLUMN refresh_requests.claimed_at IS 'When a run was started for it; null: it waits.';
-CREATE INDEX refresh_requests_waiting ON refresh_requests (symbol) WHERE claimed_at IS NULL;
+-- One request a symbol waits at a time: who asks for it twice does not get two syncs.
+CREATE UNIQUE INDEX refresh_requests_waiting ON refresh_requests (symbol) WHERE claimed_at IS NULL;
 
 ALTER TABLE stocks
     ADD COLUMN inactive_reason text,
     ADD COLUMN inactive_since timestamptz,
-    ADD COLUMN no_options_since timestamptz;
+    ADD COLUMN no_options_since timestamptz,
+    ADD COLUMN delisted_since timestamptz;
+UPDATE stocks SET inactive_reason = 'removed' WHERE NOT is_active;
 COMMENT ON COLUMN stocks.inactive_reason IS 'Why it is not synced any more: removed, delisted, or no options for 30 days; null while active.';
-COMMENT ON COLUMN stocks.inactive_since IS 'Since when it is not synced any more; null while active.';
-COMMENT ON COLUMN stocks.no_options_since IS 'Since when every answer was that it has no listed options; null where the last one found a chain.';
+COMMENT ON COLUMN stocks.inactive_since IS 'Since when it is not synced any more; null while active, and where that was before it was noted.';
+COMMENT ON COLUMN stocks.no_options_since IS 'When it was first said to have no listed options; null once a chain is found.';
+COMMENT ON COLUMN stocks.delisted_since IS 'Since when every answer is that it is delisted; null once another answer comes.';
+
+CREATE VIEW sync_order AS
+SELECT symbol,
+       market_cap,
+       watched.is_watched,
+       CASE
+           WHEN EXISTS (
+               SELECT FROM refresh_requests AS request
+               WHERE request.symbol = stocks.symbol AND request.claimed_at IS NULL
+           ) THEN 1
+           WHEN watched.is_watched THEN 2
+           WHEN stock_data.volume > 1000000 THEN 3
+           WHEN stock_data.current_price > 50 THEN 4
+           ELSE 5
+       END AS priority
+FROM stocks
+LEFT JOIN stock_data USING (symbol)
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM tv_watchlist_symbols AS listed WHERE listed.symbol = stocks.symbol) AS is_watched
+) AS watched
+WHERE is_active;
+COMMENT ON VIEW sync_order IS 'The active stocks with their place in a sync: by priority, then the largest, then by symbol. 1: a person waits for it; 2: watched; 3: above 1,000,000 shares in its last session; 4: above $50; 5: the rest.';
 
 ALTER TABLE sync_jobs
     ADD COLUMN reask_rounds integer NOT NULL DEFAULT 0,

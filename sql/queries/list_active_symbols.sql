@@ -1,5 +1,4 @@
--- The stocks that are synced, the largest first.
+-- The stocks that are synced, in the order in which they are asked.
 SELECT symbol
-FROM stocks
-WHERE is_active
-ORDER BY market_cap DESC NULLS LAST, symbol
+FROM sync_order
+ORDER BY priority, market_cap DESC NULLS LAST, symbol
