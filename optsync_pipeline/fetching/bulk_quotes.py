@@ -62,7 +62,7 @@ def quote_steps(
             is_hurried = all(pending[symbol].names for symbol in batch)
             tries, began = Tries(), time.monotonic()
             call = partial(_fetch_quotes, provider, batch, clock)
-            reply = yield from router.ask_until_answered(token, call, tries, waits_out_limits=not is_hurried)
+            reply = yield from router.calls.ask_until_answered(token, call, tries, waits_out_limits=not is_hurried)
             duration_ms = (time.monotonic() - began) * 1000
             has_another_turn = tries.were_cut_off or (is_hurried and isinstance(tries.error, RateLimited))
             for symbol, result in _settle(batch, pending, reply, tries, token.provider, duration_ms, has_another_turn):

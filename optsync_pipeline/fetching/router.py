@@ -7,56 +7,42 @@
 A provider whose breaker is open, that is left out of the run, or whose next token is further away than another's is
 passed over; with spillover off, the first one's token is waited for. One that answers 429, or whose breaker opens
 between two tries, has another turn once the others were asked, and so has one that is to be asked first and cannot be
-asked now. A symbol's fetch is a generator that yields where it
-has to wait, so that a symbol that waits for a slow vendor keeps nobody else from being asked.
+asked now. A symbol's fetch is a generator that yields where it has to wait, so that a symbol that waits for a slow
+vendor keeps nobody else from being asked.
 
-How often one provider is asked again is retry.py's; what a vendor's reply means, its provider's. An exception that is
-no FetchError is a bug and passes through.
+The calls of one provider are calls.py's; what a vendor's reply means, its provider's. An exception that is no
+FetchError is a bug and passes through.
 """
 
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
 from functools import partial
-from typing import TypeVar
 
 from optsync_pipeline.fetching.call_slots import CallSlots
+from optsync_pipeline.fetching.calls import ROOM_POLL_SECONDS, Calls
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.rate_limit import (
-    HORIZON_SECONDS,
-    CallGate,
     StoppedError,
     Token,
     nap_seconds,
     not_now,
     refusal,
-    token_of,
 )
-from optsync_pipeline.fetching.retry import Steps, Wait, ask_patiently
+from optsync_pipeline.fetching.retry import Steps, Wait
 from optsync_pipeline.fetching.story import Attempt, FetchResult, Story, Tries, judge_reply
-from optsync_pipeline.logs import bound
 from optsync_pipeline.providers.base import (
-    Answer,
     ChainReply,
     ChainRequest,
     FetchError,
     NoOptions,
     Provider,
-    QuotesReply,
     RateLimited,
     VendorFault,
 )
-from optsync_pipeline.providers.transport import METER, gated
-from optsync_pipeline.storage.provider_limits import Offer, ProviderLimits
+from optsync_pipeline.storage.provider_limits import ProviderLimits
 
-log = logging.getLogger(__name__)
-
-R = TypeVar("R", ChainReply, QuotesReply)
-
-_ROOM_POLL_SECONDS = 0.1
 _LOOK_SECONDS = 0.5
 
 __all__ = ["Attempt", "FetchResult", "Router", "Steps", "Wait"]
@@ -65,8 +51,8 @@ __all__ = ["Attempt", "FetchResult", "Router", "Steps", "Wait"]
 class Router:
     """Asks the providers. One instance serves many threads.
 
-    limits: where tokens come from. call_slots: held by each wire request and by nothing else. stop: once set, waits end
-    at once and nothing more is asked. spillover: whether a provider whose token is sooner is asked before its turn.
+    limits: where tokens come from. call_slots: places for calls. stop: once set, waits end at once and nothing more is
+    asked. spillover: whether a provider whose token is sooner is asked before its turn. calls: makes the calls.
     """
 
     def __init__(
@@ -82,13 +68,12 @@ class Router:
         standing: Standing | None = None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
-        self._limits = limits
         self._stop = stop
-        self._call_slots = call_slots
-        self._tries = tries
-        self._base_wait_seconds = base_wait_seconds
         self._spillover = spillover
         self._standing = standing or Standing()
+        self.calls = Calls(
+            limits, self._standing, slots=call_slots, stop=stop, tries=tries, base_wait_seconds=base_wait_seconds
+        )
 
     @property
     def left_out(self) -> dict[str, FetchError]:
@@ -165,12 +150,11 @@ class Router:
             self._drop_left_out(names, story)
             if not names:
                 return None
-            if not self._has_room():
-                yield self._wait(_ROOM_POLL_SECONDS, names)
+            if not self.calls.has_room():
+                yield self._wait(ROOM_POLL_SECONDS, names)
                 continue
-            offer = self._take(names)
-            if (token := token_of(offer)) is not None:
-                self._call_slots.expect(token.due)
+            offer, token = self.calls.take(names, spillover=self._spillover)
+            if token is not None:
                 if offer.wait_seconds > 0:
                     yield self._wait(offer.wait_seconds, names)
                 return token
@@ -193,14 +177,6 @@ class Router:
             story.pass_over(name, left_out[name])
             names.remove(name)
 
-    def _has_room(self) -> bool:
-        if self._stop.is_set():
-            raise StoppedError
-        return self._call_slots.has_room()
-
-    def _take(self, names: Sequence[str]) -> Offer:
-        return self._limits.take(names, spillover=self._spillover, max_wait_seconds=HORIZON_SECONDS)
-
     def _wait(self, seconds: float, names: Sequence[str]) -> Wait:
         return Wait(seconds, is_stuck=len(names) < len(self._providers) - len(self._standing.left_out))
 
@@ -210,7 +186,7 @@ class Router:
         """Ask one provider until it answers or its tries are spent; judge its reply; note in the story what came."""
         began = time.monotonic()
         provider, tries = self._providers[token.provider], Tries()
-        reply = yield from self.ask_until_answered(
+        reply = yield from self.calls.ask_until_answered(
             token, partial(_fetch_chain, provider, request), tries, waits_out_limits
         )
         if reply is not None:
@@ -219,87 +195,6 @@ class Router:
                 story.keep_dead(provider.name, tries.error, dead)
         story.note(provider.name, tries, (time.monotonic() - began) * 1000)
         return reply if tries.error is None else None
-
-    def ask_until_answered(
-        self, first: Token, call: Callable[[], R], tries: Tries, waits_out_limits: bool = True
-    ) -> Steps[R | None]:
-        """Make a call until it answers or its tries are spent; None where `tries` says what it failed with."""
-        tokens = [first]
-
-        def ask_once() -> Steps[R]:
-            token = tokens.pop() if tokens else (yield from self._token_again(first.provider))
-            if self._stop.is_set():
-                raise StoppedError
-            if (reason := self._standing.left_out.get(first.provider)) is not None:
-                tries.add(0)  # it was left out while this one waited for its token
-                raise type(reason)(str(reason))
-            with bound(provider=first.provider):
-                if tries.requests:
-                    log.info("asking again, try %d", len(tries.requests) + 1)
-                return self._call(token, call, tries)
-
-        try:
-            return (
-                yield from ask_patiently(
-                    ask_once,
-                    tries=self._tries,
-                    base_wait_seconds=self._base_wait_seconds,
-                    waits_out_limits=waits_out_limits,
-                )
-            )
-        except FetchError as error:
-            tries.end_with(error)
-            return None
-
-    def _token_again(self, name: str) -> Steps[Token]:
-        """Take a further token of a provider that is being asked; raise where it cannot be asked any more."""
-        while True:
-            if not self._has_room():
-                yield Wait(_ROOM_POLL_SECONDS, is_stuck=False)
-                continue
-            offer = self._take([name])
-            if (token := token_of(offer)) is not None:
-                self._call_slots.expect(token.due)
-                if offer.wait_seconds > 0:
-                    yield Wait(offer.wait_seconds, is_stuck=True)
-                return token
-            if (shut := refusal(name, offer)) is not None:
-                raise shut
-            yield Wait(nap_seconds(offer), is_stuck=True, expected_seconds=offer.wait_seconds)
-
-    def _call(self, token: Token, call: Callable[[], R], tries: Tries) -> R:
-        """Make one call; tell the shared row and the run's standing how it went."""
-        gate = CallGate(self._limits, token, slots=self._call_slots, stop=self._stop)
-        failures_before = METER.failures
-        try:
-            with closing(gate), gated(gate):
-                reply = call()
-        except FetchError as error:
-            tries.add(error.requests, None if gate.shut else error)
-            told = {"error_type": error.error_type, "try": len(tries.requests), "requests": error.requests}
-            log.info("try %d failed: %s", len(tries.requests), error, extra=told)
-            if not gate.shut:
-                self._note_failure(gate, error, METER.failures - failures_before)
-            raise
-        tries.add(reply.requests)
-        self._note_answer(gate)
-        return reply
-
-    def _note_answer(self, gate: CallGate) -> None:
-        self._standing.answered(gate.provider)
-        self._limits.note_success(gate.provider, probe=gate.is_probe)
-
-    def _note_failure(self, gate: CallGate, error: FetchError, failed_requests: int) -> None:
-        if error.ends_provider:
-            self._standing.leave_out(gate.provider, error)
-        if isinstance(error, Answer):
-            self._note_answer(gate)
-            return
-        if isinstance(error, RateLimited):
-            self._limits.note_rate_limited(gate.provider, error.retry_after_seconds)
-        # A refusal of the account or the plan is an answer of a vendor that works: no reason to leave it alone.
-        counted = 0 if error.ends_provider else max(1, failed_requests)
-        self._limits.note_failure(gate.provider, counted, f"{error.error_type}: {error}", probe=gate.is_probe)
 
 
 def _fetch_chain(provider: Provider, request: ChainRequest) -> ChainReply:
