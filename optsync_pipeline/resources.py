@@ -40,7 +40,7 @@ class SyncConfig(dg.Config):
     symbols: list[str] = Field(default=[], description="Symbols to sync; empty: the partitions of the run.")
     sync_type: str = Field(
         default="partition",
-        pattern="^(all|symbols|stale|failed|watchlist|partition)$",
+        pattern="^(all|symbols|stale|failed|watchlist|partition|refresh)$",
         description="How the symbols were chosen, as sync_jobs has it.",
     )
     job_id: int | None = Field(

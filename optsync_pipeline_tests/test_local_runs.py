@@ -12,8 +12,9 @@ import dagster as dg
 import psutil
 import pytest
 
-from optsync_pipeline.local_runs import SyncSummary, open_instance, report_dead_runs, run_sync
+from optsync_pipeline.local_runs import SyncSummary, open_instance, run_sync
 from optsync_pipeline.resources import LOCAL_RUN_TAG, SyncConfig
+from optsync_pipeline.runs import report_dead_runs
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.errors import DatabaseUnavailable
 from optsync_pipeline_tests.scripted_vendor import Bench, fails
