@@ -3,8 +3,10 @@
 The rooms, from the door down (imports point downward only):
 
     cli, definitions          what a person and what Dagster start
-    assets, checks, jobs,     one file a Dagster noun, each a thin skin
-      schedules, sensors
+    assets, checks, jobs,     one file or room a Dagster noun, each a thin skin
+      schedules, sensors,
+      local_runs
+    runs                      what is read from Dagster's runs, and the tags that they carry
     alerts                    what a person is told without asking, and how it reaches them
     resources                 how a Dagster step reaches settings, database and engine
     sync                      the engine: symbols in, one SymbolOutcome each out

@@ -1,4 +1,4 @@
-"""The code location: puts assets, checks, jobs, schedule, sensors and the one resource together, and nothing else.
+"""The code location: puts assets, checks, jobs, schedules, sensors and the one resource together, and nothing else.
 
 Loading it opens no connection: the UI works, and says what is wrong, while the database is down.
 """
@@ -11,7 +11,7 @@ from optsync_pipeline.checks import TABLE_CHECKS
 from optsync_pipeline.jobs import JOBS
 from optsync_pipeline.logs import configure_logging, is_configured
 from optsync_pipeline.resources import PipelineResource
-from optsync_pipeline.schedules import build_daily_market_sync
+from optsync_pipeline.schedules import build_schedules
 from optsync_pipeline.sensors import SENSORS
 from optsync_pipeline.settings import Settings, load_settings
 
@@ -22,7 +22,7 @@ def build_definitions(settings: Settings, pipeline: PipelineResource | None = No
         assets=[market_data, premium_rankings, SYNC_JOBS_SPEC],
         asset_checks=TABLE_CHECKS,
         jobs=JOBS,
-        schedules=[build_daily_market_sync(settings.daily_sync_time)],
+        schedules=build_schedules(settings),
         sensors=SENSORS,
         resources={"pipeline": pipeline or PipelineResource(settings)},
         # For backfills and `dagster asset materialize` too: a process a step costs 10 s; checks.py relies on it.

@@ -1,7 +1,7 @@
 """The jobs: the sync with its own checks, and the ranking with the checks of the tables.
 
 Two jobs, because the sync's assets yield no Output: what waited for them in the same run would be skipped, with the run
-green. The ranking is started after each sync by sensors.py or, on the command line, by local_runs.py.
+green. The ranking is started after each sync by sensors/ or, on the command line, by local_runs.py.
 """
 
 import dagster as dg

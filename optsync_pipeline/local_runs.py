@@ -1,10 +1,9 @@
 """Runs Dagster's jobs in this process, on the configured instance: what `optsync sync` does.
 
 Events, runs and partition states come out as from the UI. What is synced is the engine's affair, what is printed the
-command line's. The jobs themselves are in jobs.py; what starts them unattended is in schedules.py and sensors.py.
+command line's. The jobs themselves are in jobs.py; what starts them unattended is in schedules/ and sensors/.
 """
 
-import socket
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from optsync_pipeline import partitions
 from optsync_pipeline.alerts.evaluation import begin_watch, tell_after_sync
@@ -24,14 +22,13 @@ from optsync_pipeline.resources import (
     failed_again_config,
     sync_run_config,
 )
+from optsync_pipeline.runs import missing_partitions, report_dead_runs, this_process
 from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.errors import StorageError
 
 # The terminal shows our own output only. Dagster's events are in the instance, whatever is printed.
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-START_TOLERANCE_SECONDS = 2.0  # a clock that is set moves the start that the system tells
-_UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +147,9 @@ def _sync_and_rank(
 
 def add_partitions(instance: dg.DagsterInstance, symbols: Iterable[str]) -> None:
     """Make a partition of each symbol that has none yet."""
-    known = set(instance.get_dynamic_partitions(partitions.DIMENSION))
-    missing = [symbol for symbol in symbols if symbol not in known]
+    missing = missing_partitions(instance, symbols)
     if missing:
         instance.add_dynamic_partitions(partitions.DIMENSION, missing)
-
-
-def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process on this machine is gone (kill -9, power cut); return their ids.
-
-    Nobody else can tell: to Dagster a run in process is alive until it says otherwise, and it would hold its place in
-    the pool for ever.
-    """
-    dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        process = run.tags.get(LOCAL_RUN_TAG)
-        if process is not None and _is_gone(process):
-            instance.report_run_failed(run, "The process that ran it is gone without a word (killed?).")
-            dead.append(run.run_id)
-    return dead
 
 
 def _execute(
@@ -189,7 +170,7 @@ def _execute(
         raise_on_error=False,
         run_id=run_id,
         # The daemon could not start it again: it has no origin that a launcher understands.
-        tags={LOCAL_RUN_TAG: _this_process(), "dagster/max_retries": "0"},
+        tags={LOCAL_RUN_TAG: this_process(), "dagster/max_retries": "0"},
     )
     if result.success:
         return False, None
@@ -212,24 +193,3 @@ def _reason(failure: Any) -> str:
         return "no reason given"
     module_and_name, _, text = str(error.message).strip().partition(": ")
     return text if text and module_and_name.startswith("optsync_pipeline.") else str(error.message).strip()
-
-
-def _this_process() -> str:
-    process = psutil.Process()
-    # With its start, because process ids are used again.
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
-
-
-def living_process(pid: int, started: float) -> psutil.Process | None:
-    """Return the process with that id and start (seconds since 1970), or None where it is gone or a zombie."""
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < START_TOLERANCE_SECONDS
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _is_gone(name: str) -> bool:
-    host, pid, started = name.rsplit(":", 2)
-    return host == socket.gethostname() and living_process(int(pid), float(started)) is None

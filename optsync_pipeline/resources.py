@@ -26,6 +26,9 @@ MARKET_DATA_OP = "market_data"
 MAX_REASKED_SYMBOLS = 50
 """A sync with more failed symbols is not asked again one by one: it has one cause, and one failed check says so."""
 
+REASK_ROUNDS = 3
+"""How often the failed symbols of a sync are asked again before they are given up, and a person is told."""
+
 
 RETRY_POLICY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For faults of the database and the process, some 5, 15 and 35 s apart: symbols are retried inside the sync."""

@@ -68,6 +68,10 @@ class Settings(AlertSettings):
     chunk_symbols: int = Field(default=100, ge=1, le=1000)
     risk_free_rate: float = Field(default=0.04, ge=-0.05, le=0.5)
     daily_sync_time: time = time(16, 30)
+    sync_shards: int = Field(default=1, ge=1, le=64)
+    start_stagger_seconds: float = Field(default=0.0, ge=0, le=60)
+    group_symbols: int = Field(default=0, ge=0, le=10_000)
+    group_pause_seconds: float = Field(default=10.0, gt=0, le=3600)
 
     min_abs_delta: float = Field(default=0.25, ge=0, le=1)
     max_abs_delta: float = Field(default=0.40, ge=0, le=1)

@@ -71,19 +71,24 @@ def _prepare(server: EmbeddedPostgres) -> None:
 @pytest.fixture
 def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """The URL of a fresh database with every migration applied."""
-    name = f"test_{next(_numbers)}"
-    _administer(postgres_server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield postgres_server.url(name)
-    _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(postgres_server, f" TEMPLATE {TEMPLATE}") as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """The URL of a fresh database without any table."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: EmbeddedPostgres, options: str = "") -> Iterator[str]:
+    """Give the URL of a fresh database until the block ends. options: of CREATE DATABASE."""
     name = f"test_{next(_numbers)}"
-    _administer(postgres_server, f"CREATE DATABASE {name}")
-    yield postgres_server.url(name)
-    _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    _administer(server, f"CREATE DATABASE {name}{options}")
+    yield server.url(name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

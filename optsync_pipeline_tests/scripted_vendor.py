@@ -153,17 +153,26 @@ class Watcher:
 
 
 def pipeline_of(
-    database_url: str, vendor: ScriptedVendor, *, now: datetime = OPEN_MARKET, observer: SyncObserver | None = None
+    database_url: str,
+    vendor: ScriptedVendor,
+    *,
+    now: datetime = OPEN_MARKET,
+    observer: SyncObserver | None = None,
+    **settings: Any,
 ) -> PipelineResource:
     """Return the resource that runs on a test's database with the scripted vendor and a clock that stands still."""
     return PipelineResource(
-        settings_of(database_url), clock=lambda: now, providers=(vendor,), observer=observer or NobodyWatches()
+        settings_of(database_url, **settings),
+        clock=lambda: now,
+        providers=(vendor,),
+        observer=observer or NobodyWatches(),
     )
 
 
-def settings_of(database_url: str) -> Settings:
+def settings_of(database_url: str, **changes: Any) -> Settings:
     """Return settings for a test's database."""
-    return load_settings(env_file=None, database_url=database_url, providers=("yahoo",), **UNLIMITED)
+    chosen = {"providers": ("yahoo",), **UNLIMITED, **changes}
+    return load_settings(env_file=None, database_url=database_url, **chosen)
 
 
 def partition_states(instance: dg.DagsterInstance, definitions: dg.Definitions, asset: str) -> dict[str, str]:

@@ -239,7 +239,9 @@ def test_a_rule_that_is_off_says_nothing(look: Look, database: Database) -> None
 
 
 def give_up(database: Database, job_id: int, rounds: int) -> None:
-    database.execute("UPDATE sync_jobs SET reask_rounds = %s WHERE job_id = %s", (rounds, job_id))
+    begun = "(SELECT min(completed_at) FROM sync_stock_results WHERE job_id = sync_jobs.job_id)"
+    update = f"UPDATE sync_jobs SET reask_rounds = %s, reask_done_at = {begun} WHERE job_id = %s"  # noqa: S608 - ours
+    database.execute(update, (rounds, job_id))
 
 
 def test_symbols_that_fail_after_three_rounds_are_given_up(look: Look, database: Database) -> None:
@@ -251,6 +253,13 @@ def test_symbols_that_fail_after_three_rounds_are_given_up(look: Look, database:
     (found,) = look("symbols_given_up")
     assert found.body.startswith("2 symbols stay failed: asked again 3 times.")
     assert "- api_timeout 2: S000, S001" in found.body
+
+
+def test_nobody_is_given_up_while_the_last_round_has_not_asked_all_of_them(look: Look, database: Database) -> None:
+    job_id = end_job(database, with_failures(100, 2))
+    give_up(database, job_id, 3)
+    database.execute("UPDATE sync_stock_results SET completed_at = completed_at - interval '1 h' WHERE symbol = 'S001'")
+    assert look("symbols_given_up") == []
 
 
 def test_more_than_fifty_failed_symbols_are_given_up_at_once(look: Look, database: Database) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.instance.config import PoolGranularity
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from optsync_pipeline.definitions import build_definitions
@@ -97,12 +98,18 @@ def test_jobs_schedules_and_sensors_are_these_and_run_unattended(definitions: dg
     repository = definitions.get_repository_def()
 
     assert {job.name for job in repository.get_all_jobs()} - {"__ASSET_JOB"} == {"sync_market_data", "rank_premiums"}
-    assert {(s.name, s.default_status.value) for s in repository.schedule_defs} == {("daily_market_sync", "RUNNING")}
+    assert {(s.name, s.default_status.value) for s in repository.schedule_defs} == {
+        ("daily_market_sync", "RUNNING"),
+        ("watched_sync", "RUNNING"),
+        ("incremental_sync", "STOPPED"),
+    }
     assert {(s.name, s.default_status.value, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
         ("ranking_sensor", "RUNNING", 30),
         ("failed_symbols_sensor", "RUNNING", 30),
         ("alert_sensor", "RUNNING", 30),
         ("universe_sensor", "RUNNING", 30),
+        ("refresh_sensor", "RUNNING", 10),
+        ("watchdog_sensor", "RUNNING", 30),
     }
 
 
@@ -133,6 +140,17 @@ def test_instance_file_is_one_that_dagster_takes(tmp_path: Path) -> None:
         pool = instance.get_concurrency_config().pool_config
 
         assert (pool.default_pool_limit, pool.pool_granularity) == (4, PoolGranularity.RUN)
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.run_coordinator.dequeue_use_threads
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert queue.max_concurrent_runs == 10
+        assert {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits} == {
+            "dagster/backfill": 1,
+            "optsync/unattended": 2,
+            "optsync/job_id": 1,
+        }
+        assert instance.run_monitoring_enabled
         assert instance.run_retries_enabled
         assert not instance.run_retries_retry_on_asset_or_op_failure
         assert not instance.telemetry_enabled

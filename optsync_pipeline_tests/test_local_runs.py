@@ -15,8 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 from optsync_pipeline.definitions import build_definitions
-from optsync_pipeline.local_runs import SyncSummary, open_instance, report_dead_runs, run_sync
+from optsync_pipeline.local_runs import SyncSummary, open_instance, run_sync
 from optsync_pipeline.resources import LOCAL_RUN_TAG, SyncConfig
+from optsync_pipeline.runs import report_dead_runs
 from optsync_pipeline.storage import alerts
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.errors import DatabaseFault, DatabaseUnavailable

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from optsync_pipeline import sensors_universe
 from optsync_pipeline.partitions import DIMENSION
-from optsync_pipeline.sensors_universe import universe_sensor
+from optsync_pipeline.sensors import universe
+from optsync_pipeline.sensors.universe import universe_sensor
 from optsync_pipeline.storage import stocks
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline_tests.scripted_vendor import Bench, ScriptedVendor, pipeline_of
@@ -73,7 +73,7 @@ def test_an_inactive_stock_loses_its_partition_and_keeps_its_history(bench: Benc
 def test_what_one_evaluation_has_no_time_to_delete_goes_with_the_next(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors_universe, "MAX_DELETED_AT_ONCE", 2)
+    monkeypatch.setattr(universe, "MAX_DELETED_AT_ONCE", 2)
     stocks.deactivate(bench.database, SYMBOLS, datetime.now(UTC))
 
     assert tick(bench) == "partitions: 0 added, 2 deleted, 1 more are to go; no run is needed"

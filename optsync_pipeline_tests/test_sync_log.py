@@ -301,31 +301,17 @@ def test_a_symbol_that_heals_when_asked_again_is_counted_anew(database: Database
     assert sync_log.failed_symbols(database, job_id) == ["MSFT"]
 
 
-def test_failed_symbols_of_a_bulk_sync_are_asked_again_once(database: Database) -> None:
+def test_a_round_of_asking_again_is_taken_by_one_alone_and_rounds_follow_each_other(database: Database) -> None:
     job_id = open_job(database, ["AAPL", "MSFT"])
     tell(database, job_id, "AAPL", "success")
     tell(database, job_id, "MSFT", "failed", "api_timeout")
-    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
     sync_log.finish_job(database, job_id, "completed", NOW)
 
-    assert sync_log.next_job_to_reask(database, completed_before=NOW - timedelta(seconds=1), max_failed=50) is None
-    found = sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50)
-    assert found is not None
-    assert found["job_id"] == job_id
     assert sync_log.claim_reask(database, job_id, LATER)
     assert not sync_log.claim_reask(database, job_id, LATER)
-    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
-
-
-def test_a_full_sync_overtakes_the_failures_of_an_older_one(database: Database) -> None:
-    old = open_job(database, ["AAPL"])
-    tell(database, old, "AAPL", "failed", "api_timeout")
-    sync_log.finish_job(database, old, "failed", NOW)
-    new = open_job(database, ["AAPL"])
-    tell(database, new, "AAPL", "success")
-    sync_log.finish_job(database, new, "completed", NOW)
-
-    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
+    assert not sync_log.claim_reask(database, job_id, LATER, round_number=3)
+    assert sync_log.claim_reask(database, job_id, LATER, round_number=2)
+    assert (job(database, job_id)["reask_rounds"], job(database, job_id)["reask_done_at"]) == (2, LATER)
 
 
 def test_a_sync_is_ranked_once_and_again_after_it_changed(database: Database) -> None:
@@ -373,19 +359,6 @@ def test_a_dead_job_that_did_everything_is_completed(database: Database) -> None
     sync_log.abandon_dead_jobs(database, LATER)
 
     assert job(database, job_id)["status"] == "completed"
-
-
-def test_a_job_with_too_many_failures_does_not_stand_before_an_older_one(database: Database) -> None:
-    older = open_job(database, ["AAPL"], sync_type="symbols")
-    newer = open_job(database, ["AAPL", "MSFT"], sync_type="symbols")
-    for job_id, symbol in ((older, "AAPL"), (newer, "AAPL"), (newer, "MSFT")):
-        tell(database, job_id, symbol, "failed", "api_timeout")
-    for job_id in (older, newer):
-        sync_log.finish_job(database, job_id, "failed", NOW)
-
-    found = sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=1)
-    assert found is not None
-    assert found["job_id"] == older
 
 
 def test_an_attempt_to_open_a_job_that_fails_gives_its_lock_back(database: Database) -> None:
@@ -448,7 +421,7 @@ def test_a_job_that_is_taken_up_again_forgets_that_its_end_was_asked_for(databas
     lock.release()
 
 
-def test_a_sync_of_prices_alone_is_not_continued_nor_asked_again_nor_ranked(database: Database) -> None:
+def test_a_sync_of_prices_alone_is_not_continued_nor_ranked(database: Database) -> None:
     job_id = open_job(database, ["AAPL", "MSFT", "NVDA"], prices_only=True)
     tell(database, job_id, "AAPL", "success")
     tell(database, job_id, "MSFT", "failed", "api_timeout")
@@ -456,7 +429,6 @@ def test_a_sync_of_prices_alone_is_not_continued_nor_asked_again_nor_ranked(data
     sync_log.finish_job(database, job_id, "completed", NOW)
 
     assert job(database, job_id)["prices_only"]
-    assert sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50) is None
     assert sync_log.jobs_to_rank(database) == []
 
 
@@ -467,9 +439,6 @@ def test_a_sync_of_prices_alone_overtakes_no_failures_of_chains(database: Databa
     for job_id in (chains, prices):
         sync_log.finish_job(database, job_id, "completed", NOW)
 
-    found = sync_log.next_job_to_reask(database, completed_before=LATER, max_failed=50)
-    assert found is not None
-    assert found["job_id"] == chains
     assert stocks.symbols_failed_last(database) == ["AAPL"]
     assert sync_log.newest_unfinished_job(database) == chains
 

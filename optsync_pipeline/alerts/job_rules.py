@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from optsync_pipeline.alerts.wording import Job, job_text, kind_of_sync, name_of, percent, span
-from optsync_pipeline.resources import MAX_REASKED_SYMBOLS
+from optsync_pipeline.resources import MAX_REASKED_SYMBOLS, REASK_ROUNDS
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage.alerts import News, Verdict
-
-REASK_ROUNDS = 3
-"""How often failed symbols are asked again before they are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,9 @@ def symbols_given_up(news: News, settings: Settings) -> Iterator[Verdict]:
             body = "Every symbol that had failed was done by a sync since, or is not synced any more."
             yield Verdict("ends", "symbols_given_up", alert["incident"], "", body)
     for job in news.jobs:
-        asked_out = job["failed"] and job["reask_rounds"] >= REASK_ROUNDS
+        # A round is counted when it begins: it is over for those that failed once each of them was asked in it.
+        is_over = job["failed"] == job["failed_in_last_round"]
+        asked_out = job["failed"] and is_over and job["reask_rounds"] >= REASK_ROUNDS
         if not job["has_ended"] or not (asked_out or job["failed"] > MAX_REASKED_SYMBOLS):
             continue
         why = f"asked again {job['reask_rounds']} times" if asked_out else "too many to be asked again one by one"

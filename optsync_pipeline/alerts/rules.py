@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from optsync_pipeline.alerts import job_rules, state_rules
 from optsync_pipeline.calendar import latest_finished_sessions
-from optsync_pipeline.resources import MAX_REASKED_SYMBOLS
+from optsync_pipeline.resources import MAX_REASKED_SYMBOLS, REASK_ROUNDS
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage.alerts import News, Verdict
 
@@ -102,7 +102,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "symbols_given_up",
-        f"symbols still fail after {job_rules.REASK_ROUNDS} rounds, or more than {MAX_REASKED_SYMBOLS} failed at once",
+        f"symbols still fail after {REASK_ROUNDS} rounds, or more than {MAX_REASKED_SYMBOLS} failed at once",
         "later syncs have done them all",
         None,
         lambda settings: None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from optsync_pipeline.storage.database import Database
+from optsync_pipeline.storage.job_lock import LOCK_CLASS
 
 
 def request_refresh(database: Database, symbols: Sequence[str], now: datetime, requested_by: str | None) -> int:
@@ -19,11 +20,13 @@ def waiting_symbols(database: Database) -> list[str]:
 
 
 def claim_requests(database: Database, now: datetime, limit: int) -> list[str]:
-    """Take at most so many waiting requests upon the caller; return their stocks, the longest waiting first.
+    """Take at most so many waiting requests upon the caller; return the stocks to ask for, the longest waiting first.
 
-    Atomic: of two callers at once none gets what the other has.
+    Atomic: of two callers at once none gets what the other has. A stock that is being asked for at this moment is left
+    waiting, one that was synced since the request needs no more asking.
     """
-    rows = database.fetch_all("claim_refresh_requests", {"now": now, "limit": limit})
+    params = {"now": now, "limit": limit, "lock_class": LOCK_CLASS}
+    rows = database.fetch_all("claim_refresh_requests", params)
     return [row["symbol"] for row in rows]
 
 

@@ -200,16 +200,13 @@ def failed_symbols(database: Database, job_id: int) -> list[str]:
     return [row["symbol"] for row in database.fetch_all(query, (job_id,))]
 
 
-def next_job_to_reask(database: Database, *, completed_before: datetime, max_failed: int) -> Row | None:
-    """Return the newest ended bulk sync whose failed symbols, at most so many, were not asked again."""
-    params = {"completed_before": completed_before, "max_failed": max_failed}
-    return database.fetch_one("find_job_to_reask", params)
-
-
-def claim_reask(database: Database, job_id: int, now: datetime) -> bool:
-    """Take it upon the caller to ask a job's failed symbols again; return False where somebody else did."""
-    update = "UPDATE sync_jobs SET reask_done_at = %s WHERE job_id = %s AND reask_done_at IS NULL"
-    return database.execute(update, (now, job_id)) == 1
+def claim_reask(database: Database, job_id: int, now: datetime, *, round_number: int = 1) -> bool:
+    """Take it upon the caller to ask a job's failed symbols again; return False where somebody else has that round."""
+    update = (
+        "UPDATE sync_jobs SET reask_done_at = %(now)s, reask_rounds = %(round)s"
+        " WHERE job_id = %(job_id)s AND reask_rounds = %(round)s - 1"
+    )
+    return database.execute(update, {"now": now, "job_id": job_id, "round": round_number}) == 1
 
 
 def jobs_to_rank(database: Database) -> list[Row]:

@@ -26,6 +26,7 @@ from optsync_pipeline.logs import bound
 from optsync_pipeline.providers.base import ChainRequest, VendorFault
 from optsync_pipeline.storage.errors import StorageError
 from optsync_pipeline.storage.stocks import KnownExpirations
+from optsync_pipeline.sync.pacing import StartPacing
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class _Task:
 class FetchPool:
     """Fetches each symbol once. At most `room` results wait to be taken: memory is bounded by the chunk.
 
-    avoid: for each symbol, the providers that are to be asked last.
+    avoid: for each symbol, the providers that are to be asked last. pacing: how far apart symbols begin.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class FetchPool:
         threads: int,
         room: int,
         avoid: Mapping[str, Collection[str]] | None = None,
+        pacing: StartPacing | None = None,
     ) -> None:
         self.fault: StorageError | None = None
         """Why no symbol can be fetched any more: the database that hands out tokens is gone."""
@@ -88,6 +90,7 @@ class FetchPool:
         self._clock = clock
         self._stop = stop
         self._avoid = avoid or {}
+        self._pacing = pacing or StartPacing()
         self._todo = iter(symbols)
         self._results: queue.Queue[Fetched] = queue.Queue(maxsize=room)
         self._changed = threading.Condition()
@@ -162,14 +165,23 @@ class FetchPool:
                     self._changed.notify_all()
                     return None
                 # A stop is set from outside and wakes nobody here.
-                self._changed.wait(min(0.2, self._put_aside[0].due - now) if self._put_aside else 0.2)
+                self._changed.wait(min(0.2, self._next_due(now) - now))
         return None
 
     def _is_due(self, now: float) -> bool:
         return bool(self._put_aside) and self._put_aside[0].due <= now
 
+    def _next_due(self, now: float) -> float:
+        """Return when time alone gives something to do: a symbol goes on, or another may begin."""
+        due = [task.due for task in self._put_aside[:1]]
+        if self._pacing.free_at > now and not self._is_all_begun:
+            due.append(self._pacing.free_at)
+        return min(due, default=now + 1.0)
+
     def _begin(self, now: float) -> _Task | None:
-        """Begin another symbol, where there is one and not too many are under way."""
+        """Begin another symbol, where there is one, not too many are under way and the last began long enough ago."""
+        if now < self._pacing.free_at:
+            return None
         ready = self._running + sum(not task.is_stuck for task in self._put_aside)
         limit = len(self._threads)
         if ready >= limit or len(self._put_aside) >= MAX_PUT_ASIDE_PER_THREAD * limit:
@@ -179,6 +191,7 @@ class FetchPool:
             self._is_all_begun = True
             return None
         self._started.append(symbol)
+        self._pacing.note_start(now)
         known = self._known_expirations.get(symbol, KnownExpirations())
         request = ChainRequest(symbol, self._target_dtes, self._clock(), known.dates, known.provider)
         steps = self._router.steps(request, last=self._avoid.get(symbol, ()))

@@ -24,6 +24,7 @@ from optsync_pipeline.storage.retirement import retire_stocks
 from optsync_pipeline.sync.chunk_builder import ChunkBuilder
 from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
+from optsync_pipeline.sync.pacing import pacing_of
 from optsync_pipeline.sync.plan import SyncPlan, Work
 from optsync_pipeline.sync.price_doubts import confirm_prices
 from optsync_pipeline.sync.price_fetch import PriceFetch
@@ -201,6 +202,7 @@ class SyncRun:
             threads=4 * settings.max_concurrent_fetches,
             room=settings.chunk_symbols,
             avoid=self._work.avoid,
+            pacing=pacing_of(settings),
         )
 
     def _bulk_givers(self) -> dict[str, BulkQuotes]:

@@ -71,9 +71,12 @@ COMMENT ON VIEW sync_order IS 'The active stocks with their place in a sync: by 
 
 ALTER TABLE sync_jobs
     ADD COLUMN reask_rounds integer NOT NULL DEFAULT 0,
+    ADD COLUMN died_at timestamptz,
     DROP CONSTRAINT sync_jobs_sync_type_check,
     ADD CONSTRAINT sync_jobs_sync_type_check
         CHECK (sync_type IN ('all', 'symbols', 'stale', 'failed', 'watchlist', 'partition', 'refresh'));
+COMMENT ON COLUMN sync_jobs.died_at IS 'When it was found that its process had died; null once it was taken up again.';
+COMMENT ON COLUMN sync_jobs.reask_done_at IS 'When the latest round of asking its failed symbols again was begun.';
 COMMENT ON COLUMN sync_jobs.reask_rounds IS 'How often its failed symbols were asked again, each as its own partition run.';
 
 CREATE TABLE alerts_sent (

@@ -5,7 +5,8 @@ SET status = CASE
         WHEN told.unfinished > 0 THEN 'cancelled'
         ELSE 'completed'
     END,
-    completed_at = %(now)s
+    completed_at = %(now)s,
+    died_at = %(now)s
 FROM sync_job_counts AS told
 WHERE sync_jobs.job_id = told.job_id
   AND status = 'running'

@@ -21,6 +21,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS total,
            count(*) FILTER (WHERE status = 'success') AS ok,
            count(*) FILTER (WHERE status = 'failed') AS failed,
+           count(*) FILTER (WHERE status = 'failed' AND completed_at >= chosen.reask_done_at) AS failed_in_last_round,
            count(*) FILTER (WHERE status = 'skipped') AS skipped,
            coalesce(sum(requests), 0)::bigint AS requests,
            coalesce(sum(retry_count), 0)::bigint AS retries,

@@ -5,6 +5,7 @@ SET status = 'running',
     run_id = %(run_id)s,
     completed_at = NULL,
     cancel_requested_at = NULL,
+    died_at = NULL,
     resumed_at = %(now)s,
     duration_seconds = coalesce(
         duration_seconds,

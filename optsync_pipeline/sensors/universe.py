@@ -1,4 +1,4 @@
-"""The sensor that keeps the partitions equal to the active rows of `stocks`. What follows a sync: sensors.py."""
+"""The sensor that keeps the partitions equal to the active rows of `stocks`. It starts no run."""
 
 import dagster as dg
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from optsync_pipeline.alerts.sensor import alert_sensor
 from optsync_pipeline.resources import PipelineResource
+from optsync_pipeline.sensors.alerts import alert_sensor
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline_tests.alerting import START, TOKEN, Inbox, alert_settings, end_job, open_inbox, with_failures
 
