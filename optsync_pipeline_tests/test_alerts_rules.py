@@ -239,9 +239,13 @@ def test_a_rule_that_is_off_says_nothing(look: Look, database: Database) -> None
 
 
 def give_up(database: Database, job_id: int, rounds: int) -> None:
-    begun = "(SELECT min(completed_at) FROM sync_stock_results WHERE job_id = sync_jobs.job_id)"
-    update = f"UPDATE sync_jobs SET reask_rounds = %s, reask_done_at = {begun} WHERE job_id = %s"  # noqa: S608 - ours
-    database.execute(update, (rounds, job_id))
+    database.execute(
+        "UPDATE sync_jobs SET reask_rounds = %s, reask_done_at = completed_at WHERE job_id = %s", (rounds, job_id)
+    )
+    database.execute(
+        "UPDATE sync_stock_results AS result SET completed_at = job.completed_at FROM sync_jobs AS job"
+        " WHERE job.job_id = result.job_id"
+    )
 
 
 def test_symbols_that_fail_after_three_rounds_are_given_up(look: Look, database: Database) -> None:

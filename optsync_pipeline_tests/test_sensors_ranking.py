@@ -50,7 +50,8 @@ def test_a_sync_that_was_ranked_is_not_ranked_again(bench: Bench) -> None:
 
 @pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
 def test_a_database_that_is_down_is_a_reason_and_no_traceback(sensor: dg.SensorDefinition) -> None:
-    nowhere = pipeline_of("postgresql://nobody@127.0.0.1:1/none", ScriptedVendor())
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    nowhere = pipeline_of(url, ScriptedVendor(), alert_urls="json://127.0.0.1:1")
 
     with dg.DagsterInstance.ephemeral() as instance:
         answer = sensor(dg.build_sensor_context(instance=instance, resources={"pipeline": nowhere}))

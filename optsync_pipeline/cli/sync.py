@@ -108,19 +108,24 @@ def tell_providers(settings: "Settings", *, prices_only: bool) -> None:
 
     prices_only: raises ProviderSetupError where nobody gives prices alone.
     """
-    for name in settings.providers:
-        if reason := settings.why_left_out(name):
-            click.echo(f"{name} is left out: it {reason}", err=True)
     check_providers(settings, prices_only=prices_only)
+    _tell_left_out(settings)
     click.echo(f"asking {', then '.join(settings.usable_providers)}", err=True)
 
 
 def check_providers(settings: "Settings", *, prices_only: bool) -> None:
     """Raise CommandError where nobody can be asked, ProviderSetupError where nobody gives prices alone."""
     if not settings.usable_providers:
+        _tell_left_out(settings)
         raise CommandError("there is nobody to ask: name a provider in OPTSYNC_PROVIDERS; yahoo needs no account")
     if prices_only:
         _require_bulk_quotes(settings)
+
+
+def _tell_left_out(settings: "Settings") -> None:
+    for name in settings.providers:
+        if reason := settings.why_left_out(name):
+            click.echo(f"{name} is left out: it {reason}", err=True)
 
 
 def _require_bulk_quotes(settings: "Settings") -> None:

@@ -31,7 +31,7 @@ is taken is 15 s away, and the slowest default limit adds 12 s."""
 class AnswerProof:
     """Settles the answers of one run, chunk by chunk.
 
-    calls_at_once: so many later deliveries may be of calls that were under way already. while_waiting: called twice a
+    calls_at_once: so many later deliveries may be of calls that were made before, by threads that came late. while_waiting: called twice a
     second while a token is awaited.
     """
 

@@ -41,6 +41,7 @@ CHUNK_WAIT_SECONDS = 5.0
 # After a stop, calls under way may end; then what came is committed and the process can leave within 10 s.
 STOP_GRACE_SECONDS = 3.0
 STOP_COMMIT_SECONDS = 5.0
+THREADS_PER_CALL = 4
 # How often the symbols under way are told to the sync log: one statement each time, not one a symbol.
 PROGRESS_SECONDS = 0.5
 # In these, a symbol that was lately answered with "nothing to have" is passed over; who names it is not put off.
@@ -162,7 +163,7 @@ class SyncRun:
             self._database,
             self._settings.target_dtes,
             self._clock,
-            calls_at_once=self._settings.max_concurrent_fetches,
+            calls_at_once=THREADS_PER_CALL * self._settings.max_concurrent_fetches,
             while_waiting=news,
         )
         pool.start()
@@ -199,7 +200,7 @@ class SyncRun:
             clock=self._clock,
             stop=self._stop,
             # More than the calls at once: some wait within a call for a token of its next request.
-            threads=4 * settings.max_concurrent_fetches,
+            threads=THREADS_PER_CALL * settings.max_concurrent_fetches,
             room=settings.chunk_symbols,
             avoid=self._work.avoid,
             pacing=pacing_of(settings),
