@@ -9,6 +9,7 @@ from optsync_pipeline.assets.market_data import market_data
 from optsync_pipeline.assets.premium_rankings import premium_rankings
 from optsync_pipeline.checks import TABLE_CHECKS
 from optsync_pipeline.jobs import JOBS
+from optsync_pipeline.logs import configure_logging, is_configured
 from optsync_pipeline.resources import PipelineResource
 from optsync_pipeline.schedules import build_daily_market_sync
 from optsync_pipeline.sensors import SENSORS
@@ -29,4 +30,8 @@ def build_definitions(settings: Settings, pipeline: PipelineResource | None = No
     )
 
 
-defs = build_definitions(load_settings())
+settings = load_settings()
+if not is_configured():  # a command sends its lines to the terminal too
+    configure_logging(settings, terminal=False)
+
+defs = build_definitions(settings)

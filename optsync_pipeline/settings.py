@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     min_otm_pct: float = Field(default=0.0, ge=-100, le=100)
 
     webserver_port: int = Field(default=3000, ge=1, le=65535)
+    metrics_port: int = Field(default=9464, ge=1, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     yahoo_requests_per_minute: int = Field(default=30, ge=1)
     yahoo_requests_per_hour: int = Field(default=2000, ge=1)
@@ -140,6 +142,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
         return (PROJECT_ROOT / value.expanduser()).resolve()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("daily_sync_time", mode="before")
     @classmethod

@@ -7,8 +7,10 @@ sync, retry, progress, summary  a sync: what is seen while it runs, what is said
 cancel                          its end, asked for from another terminal
 status, job_view, watching      what runs, how far it is, and what became of syncs
 rankings                        what they are for
+export, files                   a sync's results as a file; how files are written
 providers, provider_states      the vendors: limits, breakers, health
 services, processes             up, down
+metrics                         /metrics and /health over HTTP
 robinhood                       its first login
 demo, sandbox                   the sandbox market, and the whole tour on it
 doctor                          what is wrong here and how to mend it
@@ -31,6 +33,8 @@ from optsync_pipeline.cli.demo import demo
 from optsync_pipeline.cli.doctor import doctor
 from optsync_pipeline.cli.environment import env
 from optsync_pipeline.cli.errors import OK, ending_of
+from optsync_pipeline.cli.export import export
+from optsync_pipeline.cli.metrics import metrics
 from optsync_pipeline.cli.providers import providers
 from optsync_pipeline.cli.rankings import rankings
 from optsync_pipeline.cli.retry import retry
@@ -61,7 +65,25 @@ def optsync() -> None:
     """
 
 
-PARTS = (demo, up, down, stocks, sync, retry, cancel, status, rankings, providers, robinhood, doctor, db, env, sandbox)
+PARTS = (
+    demo,
+    up,
+    down,
+    stocks,
+    sync,
+    retry,
+    cancel,
+    status,
+    rankings,
+    export,
+    providers,
+    robinhood,
+    metrics,
+    doctor,
+    db,
+    env,
+    sandbox,
+)
 for part in PARTS:
     optsync.add_command(part)
 
@@ -85,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ending = ending_of(error)
         click.echo(f"optsync: error: {ending.message}", err=True)
         return ending.exit_code
+    finally:
+        app.close()
 
 
 def _take_signals() -> None:

@@ -21,6 +21,7 @@ class App:
     def __init__(self, *, debug: bool = False, settings: "Settings | None" = None) -> None:
         self.debug = debug
         self._settings = settings
+        self._is_logging = False
 
     @property
     def settings(self) -> "Settings":
@@ -29,7 +30,19 @@ class App:
             from optsync_pipeline.settings import load_settings
 
             self._settings = load_settings()
+        if not self._is_logging:
+            from optsync_pipeline.logs import configure_logging
+
+            self._is_logging = True
+            configure_logging(self._settings, terminal=True)
         return self._settings
+
+    def close(self) -> None:
+        """End what the settings began: log lines go nowhere any more."""
+        if self._is_logging:
+            from optsync_pipeline.logs import stop_logging
+
+            stop_logging()
 
     @cached_property
     def embedded(self) -> "EmbeddedPostgres":

@@ -1,9 +1,5 @@
 """`optsync sync`: chooses the symbols, runs the sync in this process, says what came of it."""
 
-import contextlib
-import logging
-import logging.handlers
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,7 +18,6 @@ if TYPE_CHECKING:
     from optsync_pipeline.storage.database import Database
     from optsync_pipeline.sync.selection import Selection
 
-LOG_BYTES = 5_000_000
 DTE_RANGE = range(1, 1101)
 
 
@@ -124,7 +119,7 @@ def run_here(app: App, config: "SyncConfig") -> "SyncSummary":
     from optsync_pipeline.local_runs import run_sync
     from optsync_pipeline.resources import PipelineResource
 
-    with _log_in_file(app.settings), progress() as observer, app.open_instance() as instance:
+    with progress() as observer, app.open_instance() as instance:
         pipeline = PipelineResource(app.settings, observer=observer)
         return run_sync(build_definitions(app.settings, pipeline), instance, pipeline, config)
 
@@ -199,18 +194,3 @@ def _job_to_continue(database: "Database", target_dtes: tuple[int, ...], now: da
     if job_id is not None:
         click.echo(f"continuing job {job_id}, which did not finish; --fresh starts anew", err=True)
     return job_id
-
-
-@contextlib.contextmanager
-def _log_in_file(settings: "Settings") -> Iterator[None]:
-    """Send what the rooms below log to HOME/logs/sync.log: on the terminal it would tear the bar apart."""
-    folder = settings.home / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(folder / "sync.log", maxBytes=LOG_BYTES, backupCount=2, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()

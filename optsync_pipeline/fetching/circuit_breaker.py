@@ -38,7 +38,7 @@ class Standing:
             is_new = provider not in self._left_out
             self._left_out.setdefault(provider, reason)
         if is_new:
-            log.warning("%s is left out of this run: %s", provider, reason)
+            log.warning("%s is left out of this run: %s", provider, reason, extra={"provider": provider})
 
     def answered(self, provider: str) -> None:
         """Note that a provider can be reached."""

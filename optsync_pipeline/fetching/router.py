@@ -13,6 +13,7 @@ How often one provider is asked again is retry.py's; what a vendor's reply means
 no FetchError is a bug and passes through.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -32,6 +33,7 @@ from optsync_pipeline.fetching.rate_limit import (
 )
 from optsync_pipeline.fetching.retry import Steps, Wait, ask_patiently
 from optsync_pipeline.fetching.story import Attempt, FetchResult, Story, Tries, judge_reply
+from optsync_pipeline.logs import bound
 from optsync_pipeline.providers.base import (
     Answer,
     ChainReply,
@@ -45,6 +47,8 @@ from optsync_pipeline.providers.base import (
 )
 from optsync_pipeline.providers.transport import METER, gated
 from optsync_pipeline.storage.provider_limits import Offer, ProviderLimits
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", ChainReply, QuotesReply)
 
@@ -180,7 +184,10 @@ class Router:
             token = tokens.pop() if tokens else (yield from self._token_again(first.provider))
             if self._stop.is_set():
                 raise StoppedError
-            return self._call(token, call, tries)
+            with bound(provider=first.provider):
+                if tries.requests:
+                    log.info("asking again, try %d", len(tries.requests) + 1)
+                return self._call(token, call, tries)
 
         try:
             return (
@@ -216,6 +223,8 @@ class Router:
                 reply = call()
         except FetchError as error:
             tries.add(error.requests, None if gate.shut else error)
+            told = {"error_type": error.error_type, "try": len(tries.requests), "requests": error.requests}
+            log.info("try %d failed: %s", len(tries.requests), error, extra=told)
             if not gate.shut:
                 self._note_failure(token, error, METER.failures - failures_before)
             raise

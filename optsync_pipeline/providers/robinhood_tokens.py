@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from optsync_pipeline.providers.base import AuthError
+from optsync_pipeline.redaction import keep_secret
 
 REAL_URL = "https://api.robinhood.com"
 LOCK_PATIENCE_SECONDS = 60.0
@@ -38,6 +39,9 @@ class Token:
     access_token: str = field(repr=False)
     token_type: str = "Bearer"
     refresh_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        keep_secret(self.access_token, self.refresh_token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from optsync_pipeline.providers.transport import (
     network_fault,
     status_error,
 )
+from optsync_pipeline.redaction import keep_secret
 
 _CRUMB_PATH = "/v1/test/getcrumb"
 _DATA_PATHS = ("/v7/finance/", "/v8/finance/")
@@ -56,6 +57,7 @@ class YahooAccess(YfData):  # type: ignore[misc]  # yfinance has no types
 
     def _keep_if_plausible(self, crumb: str | None) -> str | None:
         if crumb is not None and _PLAUSIBLE_CRUMB.fullmatch(crumb):
+            keep_secret(crumb)
             return crumb
         self._crumb = None
         return None

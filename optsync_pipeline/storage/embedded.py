@@ -19,6 +19,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.extensions
 
+from optsync_pipeline.redaction import keep_secret
 from optsync_pipeline.storage import cluster
 from optsync_pipeline.storage.errors import DatabaseUnavailable
 from optsync_pipeline.storage.server_files import file_faults, locked, read_file, write_private_file
@@ -73,6 +74,7 @@ class EmbeddedPostgres:
             password, port = read_file(keys / "password"), read_file(keys / "port")
         if not password or not port:
             raise DatabaseUnavailable(f"the database of {self.home} was never started: run `optsync db start`")
+        keep_secret(password)
         return f"postgresql://{cluster.ROLE}:{password}@{cluster.HOST}:{port}/{database}"
 
     def status(self) -> EmbeddedStatus:
@@ -92,6 +94,12 @@ class EmbeddedPostgres:
             binaries_folder=place.binaries,
             log_file=place.log,
         )
+
+    def was_killed(self) -> bool:
+        """Whether the server ended without being stopped: it left the file that it deletes when it is."""
+        with file_faults(self.home):
+            place = self._place()
+            return cluster.postmaster_id(place) is None and (place.data / "postmaster.pid").exists()
 
     def stop(self) -> bool:
         """Stop the server, ending its connections; return whether it was running."""

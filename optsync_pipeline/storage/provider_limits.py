@@ -6,6 +6,7 @@ sql/queries/take_token.sql and its neighbours. Whom to ask, and the waiting itse
 """
 
 import contextlib
+import logging
 import math
 import os
 import threading
@@ -18,6 +19,8 @@ from typing import Any
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.errors import DatabaseFault, StorageError
 from optsync_pipeline.storage.prepared_session import PreparedSession
+
+log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 86_400.0
 SHORTEST_PAUSE_SECONDS = 1.0  # a Retry-After of 0 would let each of the requests under way halve the rate again
@@ -167,6 +170,8 @@ class ProviderLimits:
             due = due or replies.failing or probe
         if due:
             self._tell_good_replies(provider, probe=probe)
+        if probe:
+            log.warning("%s answers again: its breaker is closed", provider, extra={"provider": provider})
 
     def note_failure(self, provider: str, failed_requests: int, reason: str, *, probe: bool = False) -> None:
         """Note a call's failed requests, at least one; 20 in a row open the breaker. reason: "error_type: text"."""
@@ -174,13 +179,18 @@ class ProviderLimits:
         self._good_replies(provider).failing = True
         told = {"provider": provider, "requests": max(1, failed_requests), "probe": probe}
         # PostgreSQL's text has no NUL, and a vendor's words may.
-        self._run("note_failed_requests", told | {"reason": reason.replace("\0", "")})
+        noted = self._run("note_failed_requests", told | {"reason": reason.replace("\0", "")})
+        if noted.get("opened"):
+            log.warning("%s is left alone: its breaker is open: %s", provider, reason, extra={"provider": provider})
 
     def note_rate_limited(self, provider: str, retry_after_seconds: float | None) -> None:
         """Note a 429, beside note_failure: the provider pauses for everybody, and its rate is halved."""
         if retry_after_seconds is not None:
             retry_after_seconds = min(max(retry_after_seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
-        self._run("note_rate_limited", {"provider": provider, "retry_after_seconds": retry_after_seconds})
+        noted = self._run("note_rate_limited", {"provider": provider, "retry_after_seconds": retry_after_seconds})
+        if noted.get("is_new"):
+            paused = {"provider": provider, "seconds": noted["paused_seconds"]}
+            log.info("%s answered 429: nobody asks it for %.0f s", provider, noted["paused_seconds"], extra=paused)
 
     def set_limits(self, provider: str, *, per_minute: int | None = None, per_hour: int | None = None) -> bool:
         """Change limits for all processes at once, until the next one starts; False where the provider has no row."""

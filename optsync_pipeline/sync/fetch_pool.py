@@ -8,6 +8,7 @@ The threads are daemons, for a call that hangs in a vendor's socket must not kee
 """
 
 import contextlib
+import contextvars
 import heapq
 import itertools
 import logging
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from optsync_pipeline.fetching.router import FetchResult, Router, Steps
+from optsync_pipeline.logs import bound
 from optsync_pipeline.providers.base import ChainRequest, VendorFault
 from optsync_pipeline.storage.errors import StorageError
 from optsync_pipeline.storage.stocks import KnownExpirations
@@ -87,7 +89,10 @@ class FetchPool:
         self._started: list[str] = []
         self._closed = threading.Event()
         self._threads = [
-            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
+            # In the context of who makes the pool, so that what is logged here says which job it is for.
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(self._work,), name=f"fetch-{number}", daemon=True
+            )
             for number in range(min(threads, len(symbols)))
         ]
 
@@ -125,7 +130,8 @@ class FetchPool:
     def _work(self) -> None:
         while (task := self._next_task()) is not None:
             try:
-                self._advance(task)
+                with bound(symbol=task.request.symbol):
+                    self._advance(task)
             except StorageError as fault:
                 self.fault = fault
                 self._stop.set()

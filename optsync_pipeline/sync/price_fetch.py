@@ -1,5 +1,6 @@
 """Fetches prices alone, with the face of a FetchPool: one thread, since a request brings the quotes of many stocks."""
 
+import contextvars
 import queue
 import threading
 import time
@@ -35,7 +36,8 @@ class PriceFetch:
         self._is_started_told = False
         self._asked_at = clock()
         self._begun = time.monotonic()
-        self._thread = threading.Thread(target=self._work, name="fetch-prices", daemon=True)
+        context = contextvars.copy_context()  # what is logged here says which job it is for
+        self._thread = threading.Thread(target=context.run, args=(self._work,), name="fetch-prices", daemon=True)
 
     def start(self) -> None:
         """Begin to fetch."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from optsync_pipeline.calendar import new_york_date
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.router import Router
+from optsync_pipeline.logs import bound
 from optsync_pipeline.providers.base import BulkQuotes, Foreseeing, Provider
 from optsync_pipeline.settings import Settings
 from optsync_pipeline.storage import market_tables, stocks, sync_log
@@ -23,6 +24,7 @@ from optsync_pipeline.sync.plan import SyncPlan, Work
 from optsync_pipeline.sync.price_fetch import PriceFetch
 from optsync_pipeline.sync.proof import AnswerProof
 from optsync_pipeline.sync.remembered import remembered_fetches
+from optsync_pipeline.sync.run_log import RunLog
 
 # A chunk is committed when it is full or when its first reply has waited this long: under a vendor's rate limit a
 # hundred replies take minutes, and a killed process must not lose them.
@@ -84,6 +86,7 @@ class SyncRun:
             delays={provider.name: provider.quote_delay for provider in providers},
             prices_only=plan.prices_only,
         )
+        self._log = RunLog(database)
         self._progress_told_at = 0.0
         self._writer = threading.Thread(target=self._write_chunks, name=f"sync-{lock.job_id}-writer", daemon=True)
 
@@ -126,7 +129,9 @@ class SyncRun:
 
     def _write_chunks(self) -> None:
         try:
-            self._run_to_the_end()
+            with bound(job=self.job_id):
+                self._log.started(self._plan.sync_type, len(self._work.todo), len(self._work.done))
+                self._run_to_the_end()
         except BaseException as fault:  # noqa: BLE001 - carried to the consumer, which raises it
             self._stop.set()
             self._fault = fault
@@ -243,7 +248,8 @@ class SyncRun:
     def _store(self, settled: list[Fetched]) -> None:
         """Write what came of some symbols, then tell it."""
         for chunk in self._builder.build(settled) if settled else ():
-            market_tables.write_chunk(self._database, chunk)
+            with self._log.commit(chunk):
+                market_tables.write_chunk(self._database, chunk)
             # After the write, which waits for a database that restarts; the lock went with its connection then.
             if not self._lock.held():
                 raise JobTakenError(
@@ -256,10 +262,11 @@ class SyncRun:
         database, now = self._database, self._clock()
         if self._plan.reask:
             sync_log.refresh_counts(database, self.job_id, now)
-        elif self.cancelled:
-            sync_log.finish_job(database, self.job_id, "cancelled", now)
+            self._log.ended("asked again")
         else:
-            sync_log.finish_job(database, self.job_id, self._final_status(), now)
+            status = "cancelled" if self.cancelled else self._final_status()
+            sync_log.finish_job(database, self.job_id, status, now)
+            self._log.ended(status)
 
     def _final_status(self) -> str:
         rows = sync_log.read_results(self._database, self.job_id)

@@ -101,3 +101,16 @@ COMMENT ON COLUMN alerts_sent.delivery_error IS 'Why the latest try failed; neve
 CREATE UNIQUE INDEX alerts_sent_open ON alerts_sent (rule, incident) WHERE resolved_at IS NULL;
 COMMENT ON COLUMN alerts_sent.alert_id IS 'Counts up; names an alert on the command line.';
 COMMENT ON COLUMN refresh_requests.request_id IS 'Counts up.';
+
+CREATE TABLE metric_totals (
+    metric text NOT NULL,
+    provider text NOT NULL,
+    kind text NOT NULL,
+    total double precision NOT NULL CHECK (total >= 0),
+    PRIMARY KEY (metric, provider, kind)
+);
+COMMENT ON TABLE metric_totals IS 'What `optsync metrics` counts, since the first sync. It only grows, whatever becomes of old jobs.';
+COMMENT ON COLUMN metric_totals.metric IS 'What is counted; docs/operations.md lists what is made of it.';
+COMMENT ON COLUMN metric_totals.provider IS 'The vendor that it is about; empty where it is about none.';
+COMMENT ON COLUMN metric_totals.kind IS 'A status, an error_type, or the upper bound in seconds of a histogram''s bucket; empty where there are no kinds.';
+COMMENT ON COLUMN metric_totals.total IS 'How many, or how many seconds. Of a bucket: those above the bucket before.';

@@ -1,5 +1,5 @@
 -- Notes a vendor's failed requests: 20 in a row open its breaker, and so does a failed probe. Failures of requests that
--- were on their way when it opened do not hold up the probe.
+-- were on their way when it opened do not hold up the probe. opened: whether these did it.
 UPDATE api_rate_limits
 SET consecutive_failures = consecutive_failures + %(requests)s::integer,
     circuit_state = CASE
@@ -16,3 +16,4 @@ SET consecutive_failures = consecutive_failures + %(requests)s::integer,
     last_error_at = coalesce(%(now)s, clock_timestamp()),
     updated_at = greatest(updated_at, coalesce(%(now)s, clock_timestamp()))
 WHERE provider = %(provider)s::text
+RETURNING circuit_state = 'open' AND (%(probe)s OR consecutive_failures - %(requests)s < 20) AS opened

@@ -1,5 +1,5 @@
 -- Notes a vendor's 429: nobody asks it for a while, and its rate is halved. Another one within the pause is of the same
--- incident, since many requests were on their way: it can only lengthen the pause.
+-- incident, since many requests were on their way: it can only lengthen the pause, and is not a new one.
 UPDATE api_rate_limits AS stored
 SET rate_limited_count = rate_limited_count + 1,
     paused_until = CASE
@@ -19,9 +19,12 @@ SET rate_limited_count = rate_limited_count + 1,
     updated_at = moment
 FROM (
     SELECT provider AS noted_provider,
-           greatest(updated_at, coalesce(%(now)s::timestamptz, clock_timestamp())) AS moment
+           greatest(updated_at, coalesce(%(now)s::timestamptz, clock_timestamp())) AS moment,
+           paused_until AS paused_before
     FROM api_rate_limits
     WHERE provider = %(provider)s::text
     FOR UPDATE
 ) AS noted
 WHERE provider = noted_provider
+RETURNING NOT coalesce(paused_before > moment, false) AS is_new,
+          extract(epoch FROM paused_until - moment)::double precision AS paused_seconds
