@@ -88,6 +88,41 @@ def test_output_goes_to_the_log_and_the_run_before_is_kept(tmp_path: Path) -> No
     assert (tmp_path / "logs" / "talker.previous.log").read_text() == "first\n"
 
 
+def test_a_log_that_grew_too_long_is_moved_away_under_its_program(tmp_path: Path) -> None:
+    log_file = tmp_path / "talker.log"
+    talker = processes.start(
+        [sys.executable, "-u", "-c", "import time\nprint('x' * 99)\nwhile True: time.sleep(0.1)"],
+        environment={},
+        folder=tmp_path,
+        log_file=log_file,
+    )
+    while log_file.stat().st_size < 100:
+        time.sleep(0.01)
+    processes.trim(log_file, max_bytes=100)
+    assert log_file.stat().st_size == 100
+    processes.trim(log_file, max_bytes=99)
+    assert (tmp_path / "talker.previous.log").read_text() == "x" * 99 + "\n"
+    assert log_file.read_text() == ""
+    processes.stop([psutil.Process(talker.pid)])
+    talker.wait()
+
+
+def test_what_a_dead_process_started_is_found_by_its_session(tmp_path: Path) -> None:
+    started = processes.start(
+        [sys.executable, "-c", FAMILY], environment={}, folder=tmp_path, log_file=tmp_path / "log"
+    )
+    noted = note_of("family", started.pid)
+    while (tmp_path / "log").read_text() != "ready\n":
+        time.sleep(0.01)
+    parent, child = sorted(noted.left(), key=lambda process: process.pid != started.pid)
+    parent.kill()
+    started.wait()
+    assert noted.find() is None
+    assert noted.left() == [child]
+    processes.stop(noted.left())
+    assert noted.left() == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 @pytest.mark.timeout(50)  # less than the child would live by itself
 def test_what_was_started_ends_when_its_starter_is_killed(tmp_path: Path) -> None:

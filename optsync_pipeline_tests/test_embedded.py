@@ -130,10 +130,18 @@ def test_a_killed_server_starts_again_with_its_data(server: EmbeddedPostgres) ->
     write_note(url, "survives")
     process_id = server.status().process_id
     assert process_id is not None
+    assert not server.was_killed()
     os.kill(process_id, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(process_id)] if psutil.pid_exists(process_id) else [], timeout=5)
 
+    assert server.was_killed()
     assert ask(server.ensure_running(), "SELECT text FROM note") == "survives"
+
+
+def test_a_server_that_was_stopped_was_not_killed(server: EmbeddedPostgres) -> None:
+    server.ensure_running()
+    server.stop()
+    assert not server.was_killed()
 
 
 def test_a_process_id_that_now_belongs_to_another_process_is_not_believed(server: EmbeddedPostgres) -> None:

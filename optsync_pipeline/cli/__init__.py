@@ -11,6 +11,7 @@ cancel                          its end, asked for from another terminal
 status, job_view, watching      what runs, how far it is, and what became of syncs
 checks                          what the data checks last found
 rankings                        what they are for
+export, files                   a sync's results as a file; how files are written
 providers, provider_states      the vendors: limits, breakers, health
 services, processes             up, down
 metrics                         /metrics and /health over HTTP
@@ -39,6 +40,7 @@ from optsync_pipeline.cli.demo import demo
 from optsync_pipeline.cli.doctor import doctor
 from optsync_pipeline.cli.environment import env
 from optsync_pipeline.cli.errors import OK, ending_of
+from optsync_pipeline.cli.export import export
 from optsync_pipeline.cli.metrics import metrics
 from optsync_pipeline.cli.providers import providers
 from optsync_pipeline.cli.rankings import rankings
@@ -85,6 +87,7 @@ PARTS = (
     status,
     checks,
     rankings,
+    export,
     providers,
     robinhood,
     alerts,

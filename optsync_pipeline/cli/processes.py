@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,27 +40,49 @@ class Noted:
         except psutil.NoSuchProcess:
             return None
 
+    def left(self) -> list[psutil.Process]:
+        """Return what lives of the session that this process began: itself, and what it started even if it is gone.
+
+        A number that leads no session of ours any more (another process has it now) has nothing left.
+        """
+        if self.find() is None and psutil.pid_exists(self.pid) and not _is_zombie(self.pid):
+            return []
+        return [process for process in psutil.process_iter() if self._is_of_session(process)]
+
+    def _is_of_session(self, process: psutil.Process) -> bool:
+        try:
+            return (
+                os.getsid(process.pid) == self.pid
+                and process.create_time() > self.started - START_TOLERANCE_SECONDS
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            return False
+
 
 @dataclass(frozen=True, slots=True)
 class UpNote:
-    """What runs: `optsync up` itself, what it started, and where the web UI is."""
+    """What runs: `optsync up` itself, what it started, and where the web UI is. ready: everything has answered once."""
 
     url: str
     supervisor: Noted
     children: tuple[Noted, ...]
+    ready: bool = False
 
     def living(self) -> list[psutil.Process]:
-        """Return the noted processes that live, `optsync up` first."""
-        return [process for noted in (self.supervisor, *self.children) if (process := noted.find())]
+        """Return what lives of the noted processes and of what they started, `optsync up` first."""
+        supervisor = self.supervisor.find()
+        started = [process for child in self.children for process in child.left()]
+        return [*([supervisor] if supervisor else []), *started]
 
     def stop(self) -> bool:
         """Stop what lives; return whether something did. `optsync up` goes first: it stops its own."""
-        found = False
-        for noted in (self.supervisor, *self.children):
-            if (process := noted.find()) is not None:
-                found = True
-                stop([process])
-        return found
+        supervisor = self.supervisor.find()
+        if supervisor is not None:
+            stop([supervisor], patience_seconds=STOP_SECONDS + 10)
+        left = [process for child in self.children for process in child.left()]
+        stop(left)
+        return supervisor is not None or bool(left)
 
 
 def note_of(name: str, pid: int) -> Noted:
@@ -82,6 +105,7 @@ def read_note(path: Path) -> UpNote | None:
             url=told["url"],
             supervisor=Noted(**told["supervisor"]),
             children=tuple(Noted(**child) for child in told["children"]),
+            ready=bool(told.get("ready")),
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -100,13 +124,16 @@ def held_lock(path: Path) -> Iterator[None]:
 
 
 def start(
-    command: list[str], *, environment: Mapping[str, str], folder: Path, log_file: Path
+    command: list[str], *, environment: Mapping[str, str], folder: Path, log_file: Path, outlives_us: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, so that a Ctrl-C reaches us alone; its output goes to `log_file`."""
+    """Start a program in a session of its own, so that a Ctrl-C reaches us alone; its output goes to `log_file`.
+
+    outlives_us: it goes on when this process ends; else, on Linux, it ends with it, even by kill -9.
+    """
     log_file.parent.mkdir(parents=True, exist_ok=True)
     if log_file.exists():
-        log_file.replace(log_file.with_suffix(".previous.log"))
-    with log_file.open("wb") as output:
+        log_file.replace(previous(log_file))
+    with log_file.open("ab") as output:  # appending: trim() may empty the file under the program
         return subprocess.Popen(
             command,
             cwd=folder,
@@ -115,8 +142,20 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_end_with_parent if sys.platform == "linux" and not outlives_us else None,
         )
+
+
+def previous(log_file: Path) -> Path:
+    """Return where the log of the run before is kept, or what was trimmed off."""
+    return log_file.with_suffix(".previous.log")
+
+
+def trim(log_file: Path, *, max_bytes: int) -> None:
+    """Move what a log holds to its previous one where it has grown beyond `max_bytes`; its program goes on writing."""
+    if log_file.exists() and log_file.stat().st_size > max_bytes:
+        shutil.copyfile(log_file, previous(log_file))
+        os.truncate(log_file, 0)
 
 
 def stop(processes: Iterable[psutil.Process], *, patience_seconds: float = STOP_SECONDS) -> None:
@@ -135,6 +174,13 @@ def stop(processes: Iterable[psutil.Process], *, patience_seconds: float = STOP_
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(stubborn, timeout=5)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _end_with_parent() -> None:

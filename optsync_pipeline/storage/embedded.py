@@ -95,6 +95,12 @@ class EmbeddedPostgres:
             log_file=place.log,
         )
 
+    def was_killed(self) -> bool:
+        """Whether the server ended without being stopped: it left the file that it deletes when it is."""
+        with file_faults(self.home):
+            place = self._place()
+            return cluster.postmaster_id(place) is None and (place.data / "postmaster.pid").exists()
+
     def stop(self) -> bool:
         """Stop the server, ending its connections; return whether it was running."""
         with file_faults(self.home):

@@ -31,8 +31,8 @@ is taken is 15 s away, and the slowest default limit adds 12 s."""
 class AnswerProof:
     """Settles the answers of one run, chunk by chunk.
 
-    calls_at_once: so many later deliveries may be of calls that were made before, by threads that came late. while_waiting: called twice a
-    second while a token is awaited.
+    calls_at_once: so many later deliveries may be of calls that were made before, by threads that came late.
+    while_waiting: called twice a second while a token is awaited.
     """
 
     def __init__(

@@ -1,6 +1,8 @@
 """`optsync up`, `down` and `demo` as programs: what they start, what they refuse, and that nothing is left running."""
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import socket
@@ -15,9 +17,10 @@ import pytest
 
 from optsync_pipeline.cli.processes import read_note
 from optsync_pipeline.storage.embedded import EmbeddedPostgres
-from optsync_pipeline_tests.commands import run_program, start_program
+from optsync_pipeline_tests.commands import PROGRAM, run_program, start_program
 
 START_SECONDS = 90
+IDLE = "web UI, daemon and metrics were not running\n"
 
 
 @pytest.fixture
@@ -28,6 +31,7 @@ def settings(open_folder: Path) -> Iterator[dict[str, str]]:
         "OPTSYNC_DATABASE_URL": "",
         "OPTSYNC_DAGSTER_DATABASE_URL": "",
         "OPTSYNC_WEBSERVER_PORT": str(free_port()),
+        "OPTSYNC_METRICS_PORT": str(free_port()),
     }
     yield found
     run_program("down", settings=found)
@@ -59,7 +63,10 @@ def family_of(settings: dict[str, str]) -> list[psutil.Process]:
     """Everything that runs for this home, PostgreSQL aside."""
     note = read_note(home_of(settings) / "up.json")
     assert note is not None
-    found = {member.pid: member for process in note.living() for member in (process, *process.children(recursive=True))}
+    found = {process.pid: process for process in note.living()}
+    for process in list(found.values()):
+        with contextlib.suppress(psutil.NoSuchProcess):  # what looks at the machine for a moment only
+            found |= {child.pid: child for child in process.children(recursive=True)}
     return list(found.values())
 
 
@@ -76,10 +83,10 @@ def test_up_serves_refuses_a_second_one_and_ends_with_ctrl_c(settings: dict[str,
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
-    assert "stopping the web UI and the daemon" in out
+    assert "stopping web UI, daemon and metrics" in out
     assert psutil.wait_procs(family, timeout=30)[1] == []
     assert EmbeddedPostgres(home_of(settings)).status().running
-    assert run_program("down", settings=settings).out == "web UI and daemon were not running\nPostgreSQL is stopped\n"
+    assert run_program("down", settings=settings).out == f"{IDLE}PostgreSQL is stopped\n"
 
 
 def test_down_stops_up_and_what_a_killed_up_left(settings: dict[str, str]) -> None:
@@ -93,7 +100,131 @@ def test_down_stops_up_and_what_a_killed_up_left(settings: dict[str, str]) -> No
     assert psutil.wait_procs(family, timeout=40)[1] == []
     assert not EmbeddedPostgres(home_of(settings)).status().running
     again = run_program("down", settings=settings)
-    assert (again.exit_code, again.out) == (0, "web UI and daemon were not running\nPostgreSQL was not running\n")
+    assert (again.exit_code, again.out) == (
+        0,
+        f"{IDLE}PostgreSQL was not running\n",
+    )
+
+
+def test_detached_it_survives_the_terminal_it_was_started_from(settings: dict[str, str]) -> None:
+    ended = in_a_terminal_that_closes("up", "--detach", settings=settings)
+    url = f"http://127.0.0.1:{settings['OPTSYNC_WEBSERVER_PORT']}"
+    assert f"optsync is up at {url}" in ended
+    assert str(home_of(settings) / "logs") in ended
+    with urllib.request.urlopen(f"http://127.0.0.1:{settings['OPTSYNC_METRICS_PORT']}/metrics") as reply:
+        assert b"optsync_" in reply.read()
+    family = family_of(settings)
+    assert answers(url)
+    second = run_program("up", "--detach", settings=settings)
+    assert (second.exit_code, f"already runs at {url}" in second.out) == (0, True)
+    assert family_of(settings)[0] == family[0]
+    assert run_program("down", settings=settings).exit_code == 0
+    assert nothing_is_left(settings)
+
+
+def in_a_terminal_that_closes(*arguments: str, settings: dict[str, str]) -> str:
+    """Run the program in a session of its own on a terminal, then close the terminal, as closing its window does."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(PROGRAM, [str(PROGRAM), *arguments], {**os.environ, **settings})
+    said = b""
+    while b"goes on without this terminal" not in said:
+        said += os.read(terminal, 10_000)
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return said.decode()
+
+
+def answers(url: str) -> bool:
+    with urllib.request.urlopen(f"{url}/server_info") as reply:
+        return bool(reply.status == 200)
+
+
+def nothing_is_left(settings: dict[str, str]) -> bool:
+    """Whether no process of this home lives and its port can be had. Raises AssertionError naming what is left."""
+    left = [process for process in psutil.process_iter() if is_ours(process, settings)]
+    assert left == []
+    assert not EmbeddedPostgres(home_of(settings)).status().running
+    for name in ("OPTSYNC_WEBSERVER_PORT", "OPTSYNC_METRICS_PORT"):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", int(settings[name])))
+    return True
+
+
+def test_down_stops_an_up_that_is_just_starting(settings: dict[str, str]) -> None:
+    process = start_program("up", settings=settings)
+    while not (home_of(settings) / "up.lock").exists():  # held, and nothing noted yet
+        time.sleep(0.01)
+    ended = run_program("down", settings=settings)
+    process.communicate(timeout=60)
+    assert (ended.exit_code, "web UI, daemon and metrics are stopped" in ended.out) == (0, True)
+    assert nothing_is_left(settings)
+
+
+def test_what_is_killed_is_started_again(settings: dict[str, str]) -> None:
+    assert run_program("up", "--detach", settings=settings).exit_code == 0
+    before = noted(settings)
+    server = EmbeddedPostgres(home_of(settings)).status().process_id
+    assert server is not None
+    for process_id in (before["webserver"], before["daemon"], before["metrics"], server):
+        os.kill(process_id, signal.SIGKILL)
+    url = f"http://127.0.0.1:{settings['OPTSYNC_WEBSERVER_PORT']}"
+    log_file = home_of(settings) / "logs" / "up.log"
+    deadline = time.monotonic() + START_SECONDS
+    said = ("webserver runs again", "daemon runs again", "metrics runs again", "PostgreSQL was killed")
+    while not all(text in log_file.read_text() for text in said):
+        assert time.monotonic() < deadline, log_file.read_text()
+        time.sleep(0.2)
+    while not EmbeddedPostgres(home_of(settings)).status().running or not serves(url):
+        assert time.monotonic() < deadline, log_file.read_text()
+        time.sleep(0.2)
+    after = noted(settings)
+    assert after["up"] == before["up"]
+    assert after["webserver"] != before["webserver"]
+    assert after["daemon"] != before["daemon"]
+    run_program("down", settings=settings)
+    assert nothing_is_left(settings)
+
+
+def noted(settings: dict[str, str]) -> dict[str, int]:
+    note = read_note(home_of(settings) / "up.json")
+    assert note is not None
+    return {one.name: one.pid for one in (note.supervisor, *note.children)}
+
+
+def serves(url: str) -> bool:
+    try:
+        return answers(url)
+    except OSError:
+        return False
+
+
+def test_up_mends_what_a_kill_of_everything_left(settings: dict[str, str]) -> None:
+    """As after a power cut: no process, but HOME/up.json, the locks and postmaster.pid as they were."""
+    assert run_program("up", "--detach", settings=settings).exit_code == 0
+    server = EmbeddedPostgres(home_of(settings)).status().process_id
+    assert server is not None
+    killed = [*family_of(settings), psutil.Process(server)]
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed, timeout=30)
+    assert (home_of(settings) / "up.json").exists()
+    ended = run_program("up", "--detach", settings=settings)
+    assert ended.exit_code == 0, ended.err
+    assert answers(f"http://127.0.0.1:{settings['OPTSYNC_WEBSERVER_PORT']}")
+    run_program("down", settings=settings)
+    assert nothing_is_left(settings)
+
+
+def test_why_it_could_not_start_detached_is_said_with_the_log(settings: dict[str, str]) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", int(settings["OPTSYNC_WEBSERVER_PORT"])))
+        busy.listen()
+        ended = run_program("up", "--detach", settings=settings)
+    assert ended.exit_code == 2
+    assert "optsync did not start: port" in ended.err
+    assert str(home_of(settings) / "logs" / "up.log") in ended.err
 
 
 def test_a_busy_port_is_said_with_another_to_try(settings: dict[str, str]) -> None:
