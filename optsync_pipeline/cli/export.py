@@ -22,7 +22,8 @@ CSV, PARQUET = ".csv", ".parquet"
 COLUMNS = (
     "job_id", "symbol", "status", "error_type", "error_message", "data_provider", "started_at", "completed_at",
     "duration_ms", "current_price", "quoted_at", "expirations", "options_fetched", "options_inserted",
-    "options_rejected", "premiums_inserted", "requests", "retry_count", "attempts",
+    "options_rejected", "premiums_inserted", "requests", "retry_count", "strikes", "chain_doubt", "chain_note",
+    "price_doubt", "price_note", "attempts",
 )  # fmt: skip
 
 
@@ -114,6 +115,7 @@ def _schema() -> "pyarrow.Schema":
         "duration_ms": pa.float64(),
         "current_price": pa.float64(),
         "expirations": pa.list_(pa.date32()),
+        "strikes": pa.list_(pa.int32()),
         "attempts": pa.list_(attempt),
     } | dict.fromkeys(
         ("options_fetched", "options_inserted", "options_rejected", "premiums_inserted", "requests", "retry_count"),

@@ -12,7 +12,6 @@ from typing import TypeVar
 from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.rate_limit import (
-    HORIZON_SECONDS,
     CallGate,
     StoppedError,
     Token,
@@ -38,7 +37,7 @@ class Calls:
     """Makes the calls of a run. One instance serves many threads.
 
     slots: held by each wire request and by nothing else. stop: once set, nothing more is asked. tries: of one provider
-    for one question.
+    for one question. horizon_seconds: how far away a token may be that is taken.
     """
 
     def __init__(
@@ -50,6 +49,7 @@ class Calls:
         stop: threading.Event,
         tries: int,
         base_wait_seconds: float,
+        horizon_seconds: float,
     ) -> None:
         self._limits = limits
         self._standing = standing
@@ -57,6 +57,7 @@ class Calls:
         self._stop = stop
         self._tries = tries
         self._base_wait_seconds = base_wait_seconds
+        self._horizon_seconds = horizon_seconds
 
     def has_room(self) -> bool:
         """Whether a token taken now would find a place in time. Raises StoppedError."""
@@ -66,7 +67,7 @@ class Calls:
 
     def take(self, names: Sequence[str], *, spillover: bool = True) -> tuple[Offer, Token | None]:
         """Take the soonest token among some providers that is not too far away."""
-        offer = self._limits.take(names, spillover=spillover, max_wait_seconds=HORIZON_SECONDS)
+        offer = self._limits.take(names, spillover=spillover, max_wait_seconds=self._horizon_seconds)
         token = token_of(offer)
         if token is not None:
             self._slots.expect(token.due)

@@ -24,6 +24,7 @@ from optsync_pipeline.fetching.call_slots import CallSlots
 from optsync_pipeline.fetching.calls import ROOM_POLL_SECONDS, Calls
 from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.rate_limit import (
+    HORIZON_SECONDS,
     StoppedError,
     Token,
     nap_seconds,
@@ -66,13 +67,20 @@ class Router:
         base_wait_seconds: float = 2.0,
         spillover: bool = True,
         standing: Standing | None = None,
+        horizon_seconds: float = HORIZON_SECONDS,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._stop = stop
         self._spillover = spillover
         self._standing = standing or Standing()
         self.calls = Calls(
-            limits, self._standing, slots=call_slots, stop=stop, tries=tries, base_wait_seconds=base_wait_seconds
+            limits,
+            self._standing,
+            slots=call_slots,
+            stop=stop,
+            tries=tries,
+            base_wait_seconds=base_wait_seconds,
+            horizon_seconds=horizon_seconds,
         )
 
     @property

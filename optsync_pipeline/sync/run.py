@@ -10,28 +10,24 @@ from datetime import datetime
 from functools import partial
 from types import TracebackType
 
-from optsync_pipeline.calendar import new_york_date
-from optsync_pipeline.fetching.call_slots import CallSlots
-from optsync_pipeline.fetching.circuit_breaker import Standing
 from optsync_pipeline.fetching.router import Router
 from optsync_pipeline.logs import bound
-from optsync_pipeline.providers.base import BulkQuotes, Foreseeing, Provider
+from optsync_pipeline.providers.base import Foreseeing, Provider
 from optsync_pipeline.settings import Settings
-from optsync_pipeline.storage import market_tables, stocks, sync_log
+from optsync_pipeline.storage import market_tables, sync_log
 from optsync_pipeline.storage.database import Database
 from optsync_pipeline.storage.provider_limits import ProviderLimits
 from optsync_pipeline.storage.retirement import retire_stocks
 from optsync_pipeline.sync.chunk_builder import ChunkBuilder
 from optsync_pipeline.sync.fetch_pool import Fetched, FetchPool
+from optsync_pipeline.sync.fetch_setup import THREADS_PER_CALL, build_pool, build_router, bulk_givers
 from optsync_pipeline.sync.outcome import SymbolOutcome, outcome_from_row
-from optsync_pipeline.sync.pacing import pacing_of
 from optsync_pipeline.sync.plan import SyncPlan, Work
 from optsync_pipeline.sync.price_doubts import confirm_prices
 from optsync_pipeline.sync.price_fetch import PriceFetch
 from optsync_pipeline.sync.proof import AnswerProof
 from optsync_pipeline.sync.remembered import remembered_fetches
 from optsync_pipeline.sync.run_log import RunLog
-from optsync_pipeline.sync.whole_chains import WholeChains
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +37,6 @@ CHUNK_WAIT_SECONDS = 5.0
 # After a stop, calls under way may end; then what came is committed and the process can leave within 10 s.
 STOP_GRACE_SECONDS = 3.0
 STOP_COMMIT_SECONDS = 5.0
-THREADS_PER_CALL = 4
 # How often the symbols under way are told to the sync log: one statement each time, not one a symbol.
 PROGRESS_SECONDS = 0.5
 # In these, a symbol that was lately answered with "nothing to have" is passed over; who names it is not put off.
@@ -151,12 +146,22 @@ class SyncRun:
             self._outcomes.put(None)
 
     def _run_to_the_end(self) -> None:
-        router = self._router()
+        router = build_router(self._plan, self._settings, self._providers, self._limits, self._stop)
         todo = self._skip_remembered()
         for provider in self._providers:
             if isinstance(provider, Foreseeing):
                 provider.expect(todo)
-        pool = self._pool(router, todo)
+        pool = build_pool(
+            self._plan,
+            self._settings,
+            self._database,
+            router,
+            todo,
+            givers=bulk_givers(self._providers),
+            avoid=self._work.avoid,
+            clock=self._clock,
+            stop=self._stop,
+        )
         news = partial(self._exchange_news, pool, router)
         proof = AnswerProof(
             router,
@@ -170,44 +175,10 @@ class SyncRun:
         for fetched in self._chunks(pool, len(todo), router):
             self._commit(fetched, proof)
         if not self.cancelled:
-            givers = self._bulk_givers()
+            givers = bulk_givers(self._providers)
             confirm_prices(self._database, router, givers, self.job_id, clock=self._clock, stop=self._stop)
         self._note_left_out(router)
         self._finish()
-
-    def _router(self) -> Router:
-        settings = self._settings
-        return Router(
-            self._providers,
-            self._limits,
-            stop=self._stop,
-            tries=self._plan.tries,
-            call_slots=CallSlots(settings.max_concurrent_fetches),
-            spillover=settings.spillover,
-            # Who does not ask again does not wait for a vendor to come back either.
-            standing=Standing(patience_seconds=0.0) if self._plan.tries == 1 else Standing(),
-        )
-
-    def _pool(self, router: Router, todo: list[str]) -> FetchPool | PriceFetch:
-        settings = self._settings
-        if self._plan.prices_only:
-            return PriceFetch(router, self._bulk_givers(), todo, clock=self._clock, stop=self._stop)
-        return FetchPool(
-            WholeChains(router, self._database, self._clock),
-            todo,
-            target_dtes=self._plan.target_dtes or settings.target_dtes,
-            known_expirations=stocks.known_expirations(self._database, todo, on_or_after=new_york_date(self._clock())),
-            clock=self._clock,
-            stop=self._stop,
-            # More than the calls at once: some wait within a call for a token of its next request.
-            threads=THREADS_PER_CALL * settings.max_concurrent_fetches,
-            room=settings.chunk_symbols,
-            avoid=self._work.avoid,
-            pacing=pacing_of(settings),
-        )
-
-    def _bulk_givers(self) -> dict[str, BulkQuotes]:
-        return {provider.name: provider for provider in self._providers if isinstance(provider, BulkQuotes)}
 
     def _skip_remembered(self) -> list[str]:
         """Skip the symbols of which it is known that there is nothing to have; return the others."""

@@ -132,7 +132,7 @@ def test_the_graph_shows_the_four_tables_with_their_checks(installation: Install
     zoom_in = page.get_by_role("button").filter(has=page.get_by_label("zoom_in"))
     for _ in range(5):  # of tables seen from afar only the names are shown
         zoom_in.click()
-    expect(page.get_by_text("Asset checks")).to_have_count(len(TABLES))
+    expect(page.get_by_text("Asset checks")).to_have_count(len(TABLES) + 1)  # and sync_jobs, the log of syncs
     move_graph(page, 220)
     for table in TABLES:
         expect(page.get_by_text(table, exact=True).first).to_be_visible()

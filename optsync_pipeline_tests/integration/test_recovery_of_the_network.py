@@ -81,7 +81,8 @@ def test_a_sync_that_ends_without_a_network_is_finished_by_retry(
     outcomes, job_id = run_sync(engine, symbols)
     failures = {outcome.error_type for outcome in outcomes.values() if outcome.status == "failed"}
     assert failures <= {"network_error", "circuit_open"}
-    assert set(symbols) - done_symbols(database, job_id) == set(symbols[8:])
+    left = set(symbols) - done_symbols(database, job_id)
+    assert left >= set(symbols[8:])  # and who came to no turn before the breakers opened
 
     sandbox.clear_faults()
     sandbox.reset_requests()
@@ -90,7 +91,7 @@ def test_a_sync_that_ends_without_a_network_is_finished_by_retry(
     run_sync(engine, continue_job_id=job_id, retry=True)
 
     assert_whole(database, sandbox, symbols, job_id)
-    assert asked_symbols(sandbox) == set(symbols[8:])
+    assert asked_symbols(sandbox) == left
 
 
 def test_a_probe_whose_process_is_killed_gives_way_to_another(
