@@ -1,5 +1,6 @@
 """Syncs that are struck in their middle, and what must be in the database once the next run has finished the job."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -105,7 +106,8 @@ def kill_postgresql(server: EmbeddedPostgres) -> None:
     assert process_id is not None
     family = [psutil.Process(process_id), *psutil.Process(process_id).children(recursive=True)]
     for member in family:
-        os.kill(member.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a server's process of one connection may have ended meanwhile
+            os.kill(member.pid, signal.SIGKILL)
     psutil.wait_procs(family, timeout=10)
 
 

@@ -118,7 +118,8 @@ def test_a_sync_that_cannot_begin_says_why_in_our_words_and_not_in_dagsters(benc
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [(DatabaseFault("the disk is full"), "the disk is full"), (KeyError("x"), "KeyError: 'x'")]
+    ("error", "told"),
+    [(DatabaseFault("a row is bad", retryable=False), "a row is bad"), (KeyError("x"), "KeyError: 'x'")],
 )
 def test_of_a_chain_of_causes_the_outermost_that_is_not_dagsters_is_told(
     bench: Bench, error: Exception, told: str
