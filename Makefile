@@ -55,6 +55,13 @@ bench: setup ## Measure against the sandbox and PostgreSQL; prints ratios
 	$(PYTHON) -m benchmarks.storage_write
 	$(PYTHON) -m benchmarks.ranking_query
 	$(PYTHON) -m benchmarks.sync_throughput
+	$(PYTHON) -m benchmarks.limiter_cost
+	$(PYTHON) -m benchmarks.shared_limit
+	$(PYTHON) -m benchmarks.requests_per_symbol
+	$(PYTHON) -m benchmarks.vendor_down
+	$(PYTHON) -m benchmarks.rate_budget
+	$(PYTHON) -m benchmarks.faulty_vendor
+	$(PYTHON) -m benchmarks.priority
 
 up: setup ## Database, web UI and daemon in the foreground
 	@$(VENV)/bin/optsync up
