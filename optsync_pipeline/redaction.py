@@ -62,7 +62,9 @@ def secrets_of_alert_url(url: str) -> list[str]:
     rest = url.partition("://")[2]
     parts = [part for part in re.split(r"[/?&=@:#,]", rest) if len(part) >= SHORTEST_PART]
     # A plain host name is no secret, and is wanted when the service cannot be reached.
-    keys = [part for part in parts if not re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z]{2,}", part, re.I)]
+    keys = [
+        part for part in parts if not re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z]{2,}|(?:\d{1,3}\.){3}\d{1,3}", part, re.I)
+    ]
     return [url, *keys, *(unquote(key) for key in keys)]
 
 

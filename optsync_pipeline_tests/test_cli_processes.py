@@ -125,6 +125,7 @@ def test_what_a_dead_process_started_is_found_by_its_session(tmp_path: Path) -> 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 @pytest.mark.timeout(50)  # less than the child would live by itself
+@pytest.mark.flaky(reruns=1)  # as the tests of integration/: failed once in seven whole runs, never alone
 def test_what_was_started_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     program = f"""
 import os, pathlib, signal, sys

@@ -4,7 +4,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from optsync_pipeline.redaction import (
+from optsync_pipeline.redaction import (, secrets_of_alert_url
     MASK,
     keep_secret,
     redact,
@@ -85,3 +85,10 @@ def test_an_alert_url_hides_its_keys_and_not_its_host() -> None:
     keep_secret(*secrets_of_alert_url("mailtos://me%40x:longpassword@smtp.example.com?to=a"))
     told = redact_text("POST smtp.example.com/JHMHI8qBe7bk2ZwO5U711o3dV_js as longpassword 4174216298")
     assert told == f"POST smtp.example.com/{MASK} as {MASK} {MASK}"
+
+
+def test_the_host_of_an_alert_service_is_no_secret_and_its_key_is() -> None:
+    for host in ("alerts.example.com", "127.0.0.1", "192.168.100.200"):
+        hidden = secrets_of_alert_url(f"json://{host}:8080/made-up-key-of-a-webhook")
+        assert host not in hidden
+        assert "made-up-key-of-a-webhook" in hidden
