@@ -4,7 +4,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from optsync_pipeline.redaction import (, secrets_of_alert_url
+from optsync_pipeline.redaction import (
     MASK,
     keep_secret,
     redact,
