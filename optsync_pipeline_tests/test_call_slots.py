@@ -67,3 +67,10 @@ def test_who_takes_a_place_is_expected_no_more() -> None:
         assert slots.acquire()
         slots.release(held_seconds=5.0)
     assert slots.has_room()
+
+
+def test_of_a_provider_whose_call_waits_for_a_further_token_no_other_is_begun() -> None:
+    slots = CallSlots(4)
+    with slots.going_on("robinhood"), slots.going_on("robinhood"):
+        assert slots.ready_to_begin(["robinhood", "yahoo"]) == ["yahoo"]
+    assert slots.ready_to_begin(["robinhood", "yahoo"]) == ["robinhood", "yahoo"]

@@ -8,6 +8,9 @@ are the bound, not the limits. How tokens are waited for is rate_limit.py's.
 import heapq
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 LATE_SECONDS = 1.0
 """A token that could not be used within this is let go: used later it would crowd those that follow it."""
@@ -26,6 +29,7 @@ class CallSlots:
         self._in_use = 0
         self._expected: list[float] = []
         self._mean_seconds = 0.0
+        self._going_on: Counter[str] = Counter()
 
     def acquire(self, timeout_seconds: float = 0.0) -> bool:
         """Take a place; False where none came free in time."""
@@ -56,6 +60,26 @@ class CallSlots:
             if due in self._expected:
                 self._expected.remove(due)
                 heapq.heapify(self._expected)
+
+    @contextmanager
+    def going_on(self, provider: str) -> Iterator[None]:
+        """Tell for the length of the block that a call of a provider needs a token for a further request."""
+        with self._lock:
+            self._going_on[provider] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._going_on[provider] -= 1
+
+    def ready_to_begin(self, providers: Sequence[str]) -> list[str]:
+        """Return the providers of which no call waits for a further token.
+
+        Where a symbol costs several requests, more would else be begun than the limit can finish, and at a run's end
+        they would be waited for alone.
+        """
+        with self._lock:
+            return [provider for provider in providers if not self._going_on[provider]]
 
     def has_room(self) -> bool:
         """Whether a token taken now would find a place in time.

@@ -65,6 +65,10 @@ class Calls:
             raise StoppedError
         return self._slots.has_room()
 
+    def ready_to_begin(self, names: Sequence[str]) -> list[str]:
+        """Return those of some providers of which no call under way waits for a further token."""
+        return self._slots.ready_to_begin(names)
+
     def take(self, names: Sequence[str], *, spillover: bool = True) -> tuple[Offer, Token | None]:
         """Take the soonest token among some providers that is not too far away."""
         offer = self._limits.take(names, spillover=spillover, max_wait_seconds=self._horizon_seconds)

@@ -88,7 +88,7 @@ class CallGate:
 
     def _enter(self) -> None:
         while True:
-            token = self._token or self._take()
+            token = self._token or self._take_again()
             self._token = None
             self._sleep(token.due - time.monotonic())
             self._acquire_slot()
@@ -109,6 +109,12 @@ class CallGate:
 
     def _is_still_good(self, token: Token) -> bool:
         return token.offer.wait_seconds < _WORTH_A_LOOK_SECONDS or self._limits.still_good(token.offer)
+
+    def _take_again(self) -> Token:
+        with self._slots.going_on(self.provider):
+            token = self._take()
+            self._sleep(token.due - time.monotonic())
+            return token
 
     def _take(self) -> Token:
         while True:

@@ -42,7 +42,7 @@ from optsync_pipeline.providers.base import (
     RateLimited,
     VendorFault,
 )
-from optsync_pipeline.storage.provider_limits import ProviderLimits
+from optsync_pipeline.storage.provider_limits import Offer, ProviderLimits
 
 _LOOK_SECONDS = 0.5
 
@@ -158,26 +158,41 @@ class Router:
             self._drop_left_out(names, story)
             if not names:
                 return None
-            if not self.calls.has_room():
-                yield self._wait(ROOM_POLL_SECONDS, names)
-                continue
-            offer, token = self.calls.take(names, spillover=self._spillover)
-            if token is not None:
-                if offer.wait_seconds > 0:
-                    yield self._wait(offer.wait_seconds, names)
-                return token
-            if others:
-                return None
-            if story.has_answer or (offer.provider is None and self._standing.given_up(names)):
-                # To hear the same of another vendor is worth no wait.
-                for name in names:
-                    story.pass_over(name, not_now(name, offer))
-                names.clear()
-            elif offer.provider is not None and (paused := refusal(offer.provider, offer)) is not None:
-                story.pass_over(offer.provider, paused)
-                names.remove(offer.provider)
+            has_room, ready = self.calls.has_room(), self._ready(names)
+            if ready and has_room:
+                offer, token = self.calls.take(ready, spillover=self._spillover)
+                if token is not None:
+                    if offer.wait_seconds > 0:
+                        yield self._wait(offer.wait_seconds, names)
+                    return token
             else:
-                yield self._wait(nap_seconds(offer), names)._replace(expected_seconds=offer.wait_seconds)
+                offer = None
+            if others and (offer is not None or not ready):
+                return None
+            if not self._give_up(names, ready, offer, story):
+                nap, expected = (nap_seconds(offer), offer.wait_seconds) if offer else (ROOM_POLL_SECONDS, 0.0)
+                yield self._wait(nap, names)._replace(expected_seconds=expected)
+
+    def _give_up(self, names: list[str], ready: Sequence[str], offer: Offer | None, story: Story) -> bool:
+        """Drop those of `names` that are not worth a wait, and note why; return whether there were any."""
+        dropped: dict[str, FetchError] = {}
+        if offer is None:
+            if story.has_answer and not ready:  # to hear the same of another vendor is worth no wait
+                busy = "has as many calls under way as its limit can finish"
+                dropped = {name: RateLimited(f"{name} {busy}") for name in names}
+        elif story.has_answer or (offer.provider is None and self._standing.given_up(ready)):
+            dropped = {name: not_now(name, offer) for name in ready}
+        elif offer.provider is not None and (paused := refusal(offer.provider, offer)) is not None:
+            dropped = {offer.provider: paused}
+        for name, reason in dropped.items():
+            story.pass_over(name, reason)
+            names.remove(name)
+        return bool(dropped)
+
+    def _ready(self, names: Sequence[str]) -> list[str]:
+        """Return the providers of which a call can be begun; with spillover off the first one's turn is waited for."""
+        ready = self.calls.ready_to_begin(names)
+        return ready if self._spillover or names[0] in ready else []
 
     def _drop_left_out(self, names: list[str], story: Story) -> None:
         left_out = self._standing.left_out
