@@ -7,12 +7,11 @@ reply that never comes costs the 25 s of our own time-out and holds one of ten c
 vendor. All symbols are servable: the second vendor has them all. A provider's tries for a symbol are one attempt.
 """
 
-import argparse
 from collections import Counter
 
-from benchmarks.measured_syncs import MeasuredSync, new_home, verdict
+from benchmarks.measured_syncs import MeasuredSync, compare_two_vendors, new_home, verdict
 from optsync_pipeline.providers.transport import READ_SECONDS
-from optsync_pipeline.sandbox.running import Sandbox, sandbox_process
+from optsync_pipeline.sandbox.running import Sandbox
 
 FLAKY_SHARE, TIMEOUT_SHARE, GARBAGE_SHARE = 0.20, 0.05, 0.02
 TARGET_SHARE = 0.999
@@ -77,17 +76,5 @@ def compare(sandbox: Sandbox, first: str, second: str) -> None:
     )
 
 
-def main() -> None:
-    """Run the comparison and print it."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    arguments.add_argument("--symbols", type=int, default=1205)
-    arguments.add_argument("--first", default="yahoo")
-    arguments.add_argument("--second", default="cboe")
-    arguments.add_argument("--latency", type=float, default=0.08)
-    options = arguments.parse_args()
-    with sandbox_process(symbols=options.symbols, latency_seconds=options.latency) as sandbox:
-        compare(sandbox, options.first, options.second)
-
-
 if __name__ == "__main__":
-    main()
+    compare_two_vendors(__doc__, compare)

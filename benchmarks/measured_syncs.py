@@ -3,18 +3,19 @@
 The command is the whole process as a user starts it. What a benchmark asks, and what it prints, is its own file's.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optsync_pipeline.sandbox.running import Sandbox
+from optsync_pipeline.sandbox.running import Sandbox, sandbox_process
 from optsync_pipeline.settings import PROJECT_ROOT
 from optsync_pipeline.storage import sync_log
 from optsync_pipeline.storage.database import Database
@@ -110,3 +111,15 @@ def limits_of(provider: str, per_minute: int, per_hour: int) -> dict[str, str]:
 def verdict(reached: bool) -> str:
     """Return the word for a target."""
     return "reached" if reached else "MISSED"
+
+
+def compare_two_vendors(doc: str | None, compare: Callable[[Sandbox, str, str], None]) -> None:
+    """Read the command line of a benchmark of two vendors, and run it. doc: its module's, whose first line is shown."""
+    arguments = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else "")
+    arguments.add_argument("--symbols", type=int, default=1205)
+    arguments.add_argument("--first", default="yahoo")
+    arguments.add_argument("--second", default="cboe")
+    arguments.add_argument("--latency", type=float, default=0.08)
+    options = arguments.parse_args()
+    with sandbox_process(symbols=options.symbols, latency_seconds=options.latency) as sandbox:
+        compare(sandbox, options.first, options.second)

@@ -7,10 +7,8 @@ The time of the whole process stands beside that of a sync with the vendor left 
 of its own, so that no expirations and no breaker are known from before.
 """
 
-import argparse
-
-from benchmarks.measured_syncs import MeasuredSync, new_home, verdict
-from optsync_pipeline.sandbox.running import Sandbox, sandbox_process
+from benchmarks.measured_syncs import MeasuredSync, compare_two_vendors, new_home, verdict
+from optsync_pipeline.sandbox.running import Sandbox
 
 WAYS = {"error": "answers 503", "refuse": "resets connections", "hang": "never answers"}
 BREAKER_FAILURES = 20
@@ -58,17 +56,5 @@ def compare(sandbox: Sandbox, first: str, second: str) -> None:
     )
 
 
-def main() -> None:
-    """Run the comparison and print it."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    arguments.add_argument("--symbols", type=int, default=1205)
-    arguments.add_argument("--first", default="yahoo")
-    arguments.add_argument("--second", default="cboe")
-    arguments.add_argument("--latency", type=float, default=0.08)
-    options = arguments.parse_args()
-    with sandbox_process(symbols=options.symbols, latency_seconds=options.latency) as sandbox:
-        compare(sandbox, options.first, options.second)
-
-
 if __name__ == "__main__":
-    main()
+    compare_two_vendors(__doc__, compare)

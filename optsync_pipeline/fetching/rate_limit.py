@@ -152,7 +152,7 @@ class CallGate:
 def refusal(provider: str, offer: Offer) -> FetchError | None:
     """Return why an offer without a token is not worth waiting for, or None where it is."""
     if offer.provider is None:
-        return circuit_open(provider, offer)
+        return not_now(provider, offer)
     if offer.paused_seconds > LONGEST_RETRY_AFTER_SECONDS:
         return RateLimited(
             f"{provider} asks to be left alone for {offer.paused_seconds:.0f} s more, longer than a sync waits",
@@ -161,15 +161,10 @@ def refusal(provider: str, offer: Offer) -> FetchError | None:
     return None
 
 
-def circuit_open(provider: str, offer: Offer) -> CircuitOpen:
-    """Return what is said of a provider whose breaker is open."""
-    return CircuitOpen(f"{provider} failed too often in a row and is left alone for {offer.wait_seconds:.0f} s")
-
-
 def not_now(provider: str, offer: Offer) -> FetchError:
     """Return what is said of a provider that is not asked because of what an offer without a token says."""
     if offer.provider is None:
-        return circuit_open(provider, offer)
+        return CircuitOpen(f"{provider} failed too often in a row and is left alone for {offer.wait_seconds:.0f} s")
     return RateLimited(f"{provider}'s limit has no room for {offer.wait_seconds:.0f} s more")
 
 

@@ -14,7 +14,6 @@ from optsync_pipeline_tests.recovery import (
     assert_whole,
     done_symbols,
     hold_up,
-    list_market,
     run_sync,
     settings_for,
 )
@@ -46,11 +45,6 @@ def sandbox() -> Iterator[Sandbox]:
     """A market on which it stays 11:00, whatever other clocks say."""
     with running_sandbox(symbols=SYMBOLS, clock=lambda: TRADING) as running:
         yield running
-
-
-@pytest.fixture
-def symbols(sandbox: Sandbox, database: Database) -> list[str]:
-    return list_market(database, sandbox)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from optsync_pipeline_tests.recovery import (
     hold_up,
     job_of,
     kill,
-    list_market,
     run_sync,
     settings_for,
     start_sync_process,
@@ -35,11 +34,6 @@ SPACING = 60 * 1.02 / PER_MINUTE
 def sandbox() -> Iterator[Sandbox]:
     with running_sandbox(symbols=SYMBOLS) as running:
         yield running
-
-
-@pytest.fixture
-def symbols(sandbox: Sandbox, database: Database) -> list[str]:
-    return list_market(database, sandbox)
 
 
 def test_retry_finishes_a_killed_sync_and_asks_for_nothing_that_is_done(

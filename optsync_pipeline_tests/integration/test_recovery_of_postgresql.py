@@ -18,7 +18,6 @@ from optsync_pipeline_tests.recovery import (
     done_symbols,
     hold_up,
     kill_postgresql,
-    list_market,
     run_sync,
     settings_for,
 )
@@ -48,11 +47,6 @@ def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
 def database(server: EmbeddedPostgres) -> Iterator[Database]:
     with closing(Database(server.url())) as opened:
         yield opened
-
-
-@pytest.fixture
-def symbols(sandbox: Sandbox, database: Database) -> list[str]:
-    return list_market(database, sandbox)
 
 
 def test_a_sync_survives_a_postgresql_that_is_killed_and_restarted(

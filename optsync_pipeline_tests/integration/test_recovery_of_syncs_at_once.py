@@ -16,7 +16,6 @@ from optsync_pipeline_tests.recovery import (
     assert_whole,
     done_symbols,
     hold_up,
-    list_market,
     run_sync,
     settings_for,
 )
@@ -39,11 +38,6 @@ HAVING bool_or(chain.data_provider <> stock_data.data_provider OR chain.last_upd
 def sandbox() -> Iterator[Sandbox]:
     with running_sandbox(symbols=SYMBOLS) as running:
         yield running
-
-
-@pytest.fixture
-def symbols(sandbox: Sandbox, database: Database) -> list[str]:
-    return list_market(database, sandbox)
 
 
 def test_two_syncs_of_the_same_symbols_leave_whole_rows_of_the_one_or_the_other(

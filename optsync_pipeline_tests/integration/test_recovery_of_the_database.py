@@ -29,16 +29,6 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def symbols(sandbox: Sandbox, database: Database) -> list[str]:
-    return list_market(database, sandbox)
-
-
-@pytest.fixture
-def engine(sandbox: Sandbox, database: Database, database_url: str) -> SyncEngine:
-    return SyncEngine(database, settings_for(sandbox, database_url))
-
-
-@pytest.fixture
 def small_disk(open_folder: Path, postgres_server: EmbeddedPostgres) -> Iterator[Path]:
     """A file system of 32 MB that the server can write on."""
     if os.geteuid() != 0:

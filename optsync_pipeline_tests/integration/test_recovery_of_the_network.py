@@ -16,7 +16,6 @@ from optsync_pipeline_tests.recovery import (
     hold_up,
     kill,
     let_a_minute_pass,
-    list_market,
     run_sync,
     settings_for,
     start_sync_process,
@@ -32,16 +31,6 @@ SYMBOLS = 30
 def sandbox() -> Iterator[Sandbox]:
     with running_sandbox(symbols=SYMBOLS) as running:
         yield running
-
-
-@pytest.fixture
-def symbols(sandbox: Sandbox, database: Database) -> list[str]:
-    return list_market(database, sandbox)
-
-
-@pytest.fixture
-def engine(sandbox: Sandbox, database: Database, database_url: str) -> SyncEngine:
-    return SyncEngine(database, settings_for(sandbox, database_url))
 
 
 def open_breakers(database: Database) -> int:
